@@ -1,0 +1,24 @@
+"""The `workbench` command: parsing and printing only; each room of commands has a module."""
+
+import sys
+
+import typer
+
+from workbench import __version__
+
+app = typer.Typer(
+    name="workbench",
+    help="Self-supervised learning on multispectral and hyperspectral satellite data.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+
+def main() -> None:
+    """Run the command line; a `WorkbenchError` becomes one to three lines and exit code 1."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

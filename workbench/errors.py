@@ -1,0 +1,40 @@
+"""Everything this package raises on purpose.
+
+    WorkbenchError
+    ├── CatalogError            a catalog entry is wrong, or its data cannot be had     (ValueError)
+    ├── CRSMismatchError        a coordinate reference system is missing or another one (ValueError)
+    ├── TileError               a tile or its footprint cannot be used                  (ValueError)
+    ├── ManifestError           a manifest is incomplete, foreign or of another version (ValueError)
+    ├── NotebookParameterError  a parameter is not declared, or of another type         (ValueError)
+    └── NotebookRunError        a notebook did not run to its end                       (RuntimeError)
+
+Each message says what must hold, what was found and in which thing, and then the cure.
+"""
+
+
+class WorkbenchError(Exception):
+    """Base class of every error this package raises on purpose."""
+
+
+class CatalogError(WorkbenchError, ValueError):
+    """A catalog entry is wrong, or its data cannot be had."""
+
+
+class CRSMismatchError(WorkbenchError, ValueError):
+    """A coordinate reference system is missing, or differs where it must not."""
+
+
+class TileError(WorkbenchError, ValueError):
+    """A tile or its footprint cannot be used."""
+
+
+class ManifestError(WorkbenchError, ValueError):
+    """A manifest is incomplete, not ours, or of another version."""
+
+
+class NotebookParameterError(WorkbenchError, ValueError):
+    """A notebook was given a parameter it does not declare, or one of the wrong type."""
+
+
+class NotebookRunError(WorkbenchError, RuntimeError):
+    """A notebook did not run to its end."""

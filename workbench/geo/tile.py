@@ -1,0 +1,142 @@
+"""The tile: what was delivered, when, and which ground it shows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import shapely
+from shapely.geometry import MultiPolygon, Polygon
+
+from workbench.errors import CRSMismatchError, TileError
+
+if TYPE_CHECKING:
+    import geopandas as gpd
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One delivered product: an EnMAP L2A folder, a Sentinel-2 tile of one datatake, a scene.
+
+    Raises:
+        TileError: If the footprint is empty, not polygonal, invalid, or outside
+            longitude [-180, 180] and latitude [-90, 90]; or the id is empty.
+    """
+
+    id: str
+    """Unique among the tiles of a plan."""
+    acquired: datetime
+    """Start of the acquisition. A time without a zone is read as UTC."""
+    footprint: Polygon | MultiPolygon
+    """Outline of the valid pixels in EPSG:4326; edges are straight in longitude/latitude, as in
+    GeoJSON (RFC 7946, 3.1.1). What crosses the antimeridian is split there into parts."""
+    crs: str
+    """Reference system of the pixels, as "EPSG:32633"."""
+    path: Path | None = None
+    """Folder or file of the product; None where only the footprint is known."""
+    group: str | None = None
+    """Acquisition the tile is a piece of (datatake, orbit). Two tiles of one group and time are
+    one date."""
+
+    def __post_init__(self) -> None:
+        if not self.id:
+            raise TileError("A tile needs an id, got an empty one.")
+        if self.acquired.tzinfo is None:
+            object.__setattr__(self, "acquired", self.acquired.replace(tzinfo=UTC))
+        _require_usable(self.footprint, self.id)
+
+    @property
+    def date_key(self) -> tuple[datetime, str]:
+        """What makes two tiles the same date: acquisition time and group."""
+        return self.acquired, self.group or ""
+
+
+def _require_usable(footprint: object, tile_id: str) -> None:
+    if not isinstance(footprint, (Polygon, MultiPolygon)):
+        raise TileError(
+            f"Tile {tile_id!r}: a footprint is a Polygon or MultiPolygon, "
+            f"got {getattr(footprint, 'geom_type', type(footprint).__name__)}."
+        )
+    if footprint.is_empty:
+        raise TileError(
+            f"Tile {tile_id!r}: the footprint is empty; a tile without valid pixels shows no "
+            "ground.\nLeave it out of the tiles."
+        )
+    if not footprint.is_valid:
+        raise TileError(
+            f"Tile {tile_id!r}: the footprint is not a valid polygon "
+            f"({shapely.is_valid_reason(footprint)}).\nMend it with `shapely.make_valid` and look "
+            "at the result; nothing is repaired silently."
+        )
+    xmin, ymin, xmax, ymax = footprint.bounds
+    if xmin < -180 or xmax > 180 or ymin < -90 or ymax > 90:
+        raise TileError(
+            f"Tile {tile_id!r}: a footprint is in longitude/latitude, got bounds "
+            f"({xmin:g}, {ymin:g}, {xmax:g}, {ymax:g}).\n"
+            'Reproject it first, with `GeoDataFrame.to_crs("EPSG:4326")`.'
+        )
+
+
+def tiles_from_geodataframe(
+    frame: "gpd.GeoDataFrame",
+    *,
+    id: str = "id",
+    acquired: str = "acquired",
+    crs: str = "crs",
+    path: str | None = None,
+    group: str | None = None,
+) -> list[Tile]:
+    """Read tiles off a table of footprints, one row each.
+
+    Args:
+        frame: Footprints in any CRS; they are brought to EPSG:4326.
+        id: Column of tile ids.
+        acquired: Column of acquisition times (anything `pandas.Timestamp` reads).
+        crs: Column of the pixels' CRS, or one CRS for all rows ("EPSG:32632").
+        path: Column of product paths, if any.
+        group: Column of datatakes or orbits, if any.
+
+    Returns:
+        Tiles in the order of the rows.
+
+    Raises:
+        CRSMismatchError: If the frame has no CRS.
+        TileError: If a column is missing, or a footprint cannot be used.
+    """
+    import pandas as pd
+
+    if frame.crs is None:
+        raise CRSMismatchError(
+            "Footprints need a CRS, but the table has none.\n"
+            "Say which it is with `frame.set_crs(...)`; it is not guessed."
+        )
+    named = [id, acquired, *(c for c in (path, group) if c is not None)]
+    missing = [c for c in named if c not in frame.columns]
+    if missing:
+        raise TileError(
+            f"The table of footprints has no column {', '.join(map(repr, missing))}.\n"
+            f"It has: {', '.join(map(str, frame.columns))}. Name yours, as in `id='tile_name'`."
+        )
+    frame = frame.to_crs("EPSG:4326")
+    size = len(frame)
+    crs_of = frame[crs].tolist() if crs in frame.columns else [crs] * size
+    paths = [Path(p) for p in frame[path]] if path else [None] * size
+    groups = [str(g) for g in frame[group]] if group else [None] * size
+    times = [pd.Timestamp(t).to_pydatetime() for t in frame[acquired]]
+    rows = zip(frame[id].astype(str), times, frame.geometry, crs_of, paths, groups, strict=True)
+    return [Tile(*row) for row in rows]
+
+
+def tile_frame(tiles: Sequence[Tile]) -> "gpd.GeoDataFrame":
+    """Lay tiles out as a table: id, acquired, crs, path, group, geometry (EPSG:4326)."""
+    import geopandas as gpd
+
+    columns: dict[str, list[object]] = {
+        "id": [t.id for t in tiles],
+        "acquired": [t.acquired for t in tiles],
+        "crs": [t.crs for t in tiles],
+        "path": [None if t.path is None else str(t.path) for t in tiles],
+        "group": [t.group for t in tiles],
+    }
+    return gpd.GeoDataFrame(columns, geometry=[t.footprint for t in tiles], crs="EPSG:4326")
