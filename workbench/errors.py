@@ -4,6 +4,7 @@
     ├── CatalogError            a catalog entry is wrong, or its data cannot be had     (ValueError)
     ├── CRSMismatchError        a coordinate reference system is missing or another one (ValueError)
     ├── TileError               a tile or its footprint cannot be used                  (ValueError)
+    │   └── ContractMismatchError   its units, scale or bands are not those expected
     ├── ManifestError           a manifest is incomplete, foreign or of another version (ValueError)
     ├── NotebookParameterError  a parameter is not declared, or of another type         (ValueError)
     └── NotebookRunError        a notebook did not run to its end                       (RuntimeError)
@@ -26,6 +27,10 @@ class CRSMismatchError(WorkbenchError, ValueError):
 
 class TileError(WorkbenchError, ValueError):
     """A tile or its footprint cannot be used."""
+
+
+class ContractMismatchError(TileError):
+    """Units, scale, bands or class codes are not the ones expected."""
 
 
 class ManifestError(WorkbenchError, ValueError):
