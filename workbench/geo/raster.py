@@ -1,0 +1,347 @@
+"""Rasters on disk: windowed reading, atomic writing, resampling. The one room that knows rasterio.
+
+Nothing here scales or masks: numbers come out as they are stored, and what they mean is the
+reader's input contract.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import rasterio
+import rasterio.features
+import rasterio.warp
+from affine import Affine
+from numpy.typing import NDArray
+from rasterio.enums import Resampling
+from rasterio.errors import RasterioError
+from rasterio.windows import Window as RasterioWindow
+from shapely.geometry import Polygon
+
+from workbench.errors import CRSMismatchError, TileError
+from workbench.geo.grid import PixelGrid, Window
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+ResamplingName = Literal["nearest", "bilinear", "cubic", "average", "mode"]
+
+
+@dataclass(frozen=True)
+class RasterInfo:
+    """What a raster's header says."""
+
+    path: Path
+    """The file."""
+    grid: PixelGrid
+    """Where its pixels lie."""
+    count: int
+    """Number of bands."""
+    dtype: str
+    """NumPy name of the stored type, as "int16"."""
+    nodata: float | None
+    """Stored number without a measurement; None if the header names none."""
+    band_names: tuple[str | None, ...]
+    """Band descriptions; None where a band has none."""
+    interleave: str
+    """"band" or "pixel"."""
+
+
+class RasterFile:
+    """A raster opened once, read window by window. A context manager.
+
+    Raises:
+        TileError: If the file is missing, is no raster, or cannot be read to its end.
+        CRSMismatchError: If it has no CRS.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        with _named(self.path):
+            self._source = rasterio.open(self.path)
+        try:
+            self.info = _info(self.path, self._source)
+        except Exception:
+            self._source.close()
+            raise
+
+    def read(
+        self, window: Window | None = None, *, indexes: Sequence[int] | None = None
+    ) -> NDArray[Any]:
+        """Read stored numbers.
+
+        Args:
+            window: Pixels to read, inside the raster; all if None.
+            indexes: 1-based bands in the order wanted; all in the order of the file if None.
+
+        Returns:
+            (C, H, W) in the stored type.
+
+        Raises:
+            TileError: If the window leaves the raster, or the pixels cannot be read.
+        """
+        if window is not None and not self.info.grid.holds(window):
+            raise TileError(
+                f"A window must lie inside the raster, but {tuple(window)} (row, col, height, "
+                f"width) leaves the {self.info.grid.shape} pixels of {self.path}."
+            )
+        box = None if window is None else _rasterio_window(window)
+        with _named(self.path):
+            return self._source.read(None if indexes is None else list(indexes), window=box)
+
+    def require_whole(self) -> None:
+        """Refuse a truncated file: the first and last block of each band must lie inside it.
+
+        Only the header is read. Other formats than TIFF pass; their readers find out.
+
+        Raises:
+            TileError: Naming the file and both sizes.
+        """
+        size = self.path.stat().st_size
+        block = self._source.block_shapes[0]
+        rows, cols = (-(-n // b) for n, b in zip(self.info.grid.shape, block, strict=True))
+        bands = self._source.indexes if self.info.interleave == "band" else (1,)
+        for band in bands:
+            for row, col in ((0, 0), (rows - 1, cols - 1)):
+                end = sum(
+                    self._block_tag(f"BLOCK_{k}_{col}_{row}", band) for k in ("OFFSET", "SIZE")
+                )
+                if end > size:
+                    raise TileError(
+                        f"A raster must hold all its pixels, but {self.path} ends after {size} "
+                        f"bytes and band {band} reaches to {end}.\n"
+                        "It is truncated: deliver it again."
+                    )
+
+    def _block_tag(self, tag: str, band: int) -> int:
+        # a sparse block has neither offset nor size
+        return int(self._source.get_tag_item(tag, "TIFF", bidx=band) or 0)
+
+    def close(self) -> None:
+        """Give the file back."""
+        self._source.close()
+
+    def __enter__(self) -> "RasterFile":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def raster_info(path: str | Path) -> RasterInfo:
+    """Read a raster's header.
+
+    Raises:
+        TileError: If the file is missing or no raster.
+        CRSMismatchError: If it has no CRS.
+    """
+    with RasterFile(path) as source:
+        return source.info
+
+
+def read_raster(
+    path: str | Path, window: Window | None = None, *, indexes: Sequence[int] | None = None
+) -> NDArray[Any]:
+    """Read a raster, or a window of it, as (C, H, W) in the stored type; see `RasterFile.read`."""
+    with RasterFile(path) as source:
+        return source.read(window, indexes=indexes)
+
+
+def open_raster(path: str | Path, *, chunks: dict[str, int] | None = None) -> "xr.DataArray":
+    """Open a raster lazily: pixels are read when they are used.
+
+    Args:
+        path: The file.
+        chunks: Dask chunks as {"band": 1, "y": 512, "x": 512}; None reads lazily without Dask.
+
+    Returns:
+        Stored numbers with dims (band, y, x), rioxarray's coordinates and `spatial_ref`; `band`
+        counts from 1.
+
+    Raises:
+        TileError: If the file is missing or no raster.
+        CRSMismatchError: If it has no CRS.
+    """
+    import rioxarray
+    import xarray
+
+    raster_info(path)  # a plain error for a bad file, before xarray wraps it
+    data = rioxarray.open_rasterio(path, chunks=chunks, cache=False, lock=False)
+    assert isinstance(data, xarray.DataArray)  # several subdatasets need another driver
+    data.attrs.pop("long_name", None)  # else it no longer fits once bands are selected
+    return data
+
+
+def write_raster(
+    path: str | Path,
+    array: NDArray[Any],
+    grid: PixelGrid,
+    *,
+    nodata: float | None = None,
+    band_names: Sequence[str] | None = None,
+    interleave: Literal["band", "pixel"] = "band",
+    tiled: bool = True,
+    block: int = 128,
+    compress: str | None = None,
+    cog: bool = False,
+) -> Path:
+    """Write a GeoTIFF whole or not at all, and make sure that all its pixels arrived.
+
+    Args:
+        path: File to write; its folder is made. An existing file is replaced.
+        array: (C, H, W) or (H, W), any type GeoTIFF stores.
+        grid: Where the pixels lie; its shape is the array's.
+        nodata: Stored number without a measurement, written to the header.
+        band_names: One description per band.
+        interleave: "band" (each band on its own, good for many bands) or "pixel" (GDAL's default).
+        tiled: Square blocks rather than rows.
+        block: Side of a block in pixels, a multiple of 16.
+        compress: None, "deflate", "zstd", "lzw".
+        cog: Cloud-optimised, with overviews; always tiled and pixel-interleaved, as GDAL makes it.
+
+    Returns:
+        The path.
+
+    Raises:
+        TileError: If array, grid and names do not fit, or the file cannot be written.
+    """
+    path = Path(path)
+    bands = array[None] if array.ndim == 2 else array
+    if bands.ndim != 3 or bands.shape[1:] != grid.shape:
+        raise TileError(
+            f"An array must fit its grid, but {array.shape} is not {grid.shape}: {path}."
+        )
+    names = (None,) * len(bands) if band_names is None else tuple(band_names)
+    if len(names) != len(bands):
+        raise TileError(f"Each band has one name, got {len(names)} for {len(bands)}: {path}.")
+    blocks = {"blockxsize": block, "blockysize": block} if tiled else {}
+    layout = {"driver": "GTiff", "interleave": interleave, "tiled": tiled, **blocks}
+    profile: dict[str, Any] = {
+        **({"driver": "COG", "blocksize": max(block, 128)} if cog else layout),
+        **({"compress": compress} if compress else {}),
+        "count": len(bands),
+        "dtype": bands.dtype.name,
+        "nodata": nodata,
+        "height": grid.height,
+        "width": grid.width,
+        "crs": grid.crs,
+        "transform": Affine(*grid.transform),
+        "BIGTIFF": "IF_SAFER",
+    }
+    _write(path, bands, names, profile)
+    return path
+
+
+def resampled(
+    array: NDArray[Any],
+    grid: PixelGrid,
+    target: PixelGrid,
+    *,
+    method: ResamplingName = "nearest",
+    nodata: float | None = None,
+    fill: float | None = None,
+) -> NDArray[Any]:
+    """Carry an array onto another grid, of the same or another CRS.
+
+    Args:
+        array: (C, H, W) or (H, W) on `grid`.
+        grid: Where the pixels lie.
+        target: Where they shall lie.
+        method: "nearest" keeps numbers as they are (labels, masks); "bilinear", "cubic" and
+            "average" mix measurements; "mode" is the most frequent label.
+        nodata: Stored number that is left out of every mixture; None if all are measurements.
+        fill: Number written where the source has nothing; `nodata` if None, and 0 without one.
+
+    Returns:
+        The array on the target grid, in the same type.
+    """
+    fill = (0 if nodata is None else nodata) if fill is None else fill
+    out = np.full((*array.shape[:-2], *target.shape), fill, dtype=array.dtype)
+    rasterio.warp.reproject(
+        array,
+        out,
+        src_transform=Affine(*grid.transform),
+        src_crs=grid.crs,
+        dst_transform=Affine(*target.transform),
+        dst_crs=target.crs,
+        resampling=Resampling[method],
+        src_nodata=nodata,
+        dst_nodata=fill,
+        num_threads=1,
+    )
+    return out
+
+
+def mask_polygons(mask: NDArray[np.bool_], grid: PixelGrid) -> list[Polygon]:
+    """Trace the True pixels of a mask along their edges.
+
+    Args:
+        mask: (H, W) bool.
+        grid: Where the pixels lie.
+
+    Returns:
+        Polygons in the grid's CRS, one per 4-connected region, with holes.
+    """
+    traced = rasterio.features.shapes(
+        mask.astype(np.uint8), mask=mask, connectivity=4, transform=Affine(*grid.transform)
+    )
+    return [Polygon(g["coordinates"][0], g["coordinates"][1:]) for g, _ in traced]
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Turn rasterio's errors into one that names the file."""
+    try:
+        yield
+    except (RasterioError, OSError) as error:
+        raise TileError(
+            f"A raster must be readable, but {path} is not: {str(error).splitlines()[0]}\n"
+            "It is missing, damaged or no raster: deliver it again."
+        ) from error
+
+
+def _info(path: Path, source: Any) -> RasterInfo:
+    if source.crs is None:
+        raise CRSMismatchError(
+            f"A raster needs a CRS, but {path} has none.\n"
+            "Deliver it with its reference system; it is not guessed."
+        )
+    grid = PixelGrid(source.crs.to_wkt(), source.transform, (source.height, source.width))
+    return RasterInfo(
+        path=path,
+        grid=grid,
+        count=source.count,
+        dtype=source.dtypes[0],
+        nodata=source.nodata,
+        band_names=source.descriptions,
+        interleave=source.interleaving.value.lower() if source.interleaving else "band",
+    )
+
+
+def _rasterio_window(window: Window) -> RasterioWindow:
+    return RasterioWindow(window.col, window.row, window.width, window.height)
+
+
+def _write(
+    path: Path, bands: NDArray[Any], names: Sequence[str | None], profile: dict[str, Any]
+) -> None:
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with rasterio.open(unfinished, "w", **profile) as out:
+            for i, name in enumerate(names, start=1):
+                if name is not None:  # before the pixels, so that the header comes first
+                    out.set_band_description(i, name)
+            out.write(bands)
+        with RasterFile(unfinished) as written:  # a full disk shows only here
+            written.require_whole()
+        os.replace(unfinished, path)
+    except (RasterioError, OSError) as error:
+        raise TileError(f"A raster must be writable, but {path} is not: {error}") from error
+    finally:
+        with suppress(OSError):
+            unfinished.unlink(missing_ok=True)
