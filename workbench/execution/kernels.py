@@ -1,0 +1,169 @@
+"""The kernel of one notebook: which interpreter runs it, and how it is ended.
+
+The kernel is always the Python that runs us, whatever kernel the notebook names and whether one is
+registered or not. It talks through sockets in a private folder, so that kernels started at the
+same time never race for ports.
+"""
+
+import contextlib
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+from typing import IO, Any
+
+from jupyter_client.kernelspec import KernelSpec
+from jupyter_client.manager import AsyncKernelManager
+
+GRACE_SECONDS = 5.0
+"""Time between interrupting a kernel, so that it can clean up, and killing it."""
+
+SOCKET_FOLDER_LENGTH = 60
+"""A socket's path may have about 100 characters; longer temporary folders are not used."""
+
+
+class KernelControl:
+    """Holds the running kernel and ends it once, for one reason: ``timeout`` or ``killed``."""
+
+    def __init__(self, environment: dict[str, str], log: IO[str], cwd: Path) -> None:
+        self.environment = environment
+        self.log = log
+        self.cwd = cwd
+        self.reason: str | None = None
+        self.signal: int | None = None
+        self._provisioner: Any = None
+        self._killer: threading.Timer | None = None
+        base = tempfile.gettempdir()
+        self._folder = Path(
+            tempfile.mkdtemp(prefix="wb-", dir=base if len(base) < SOCKET_FOLDER_LENGTH else "/tmp")
+        )
+
+    def manager_class(self) -> type[AsyncKernelManager]:
+        """A kernel manager whose kernel is ours; nbclient makes the instance itself."""
+        return type("OwnKernelManager", (_OwnKernelManager,), {"control": self})
+
+    def connection_file(self) -> str:
+        """Path of the file in which the kernel finds its sockets."""
+        return str(self._folder / "kernel.json")
+
+    def started(self, provisioner: Any) -> None:
+        """Take note of the process once it runs; end it if the end was asked for before."""
+        self._provisioner = provisioner
+        if self.reason is not None:
+            self._send(signal.SIGKILL)
+
+    def stop(self, reason: str, signal_number: int | None = None) -> None:
+        """Interrupt the kernel, and kill it if it still runs after the grace period.
+
+        Asked a second time, it kills at once. Safe to call from a signal handler or a timer.
+        """
+        if self.reason is not None:
+            self._send(signal.SIGKILL)
+            return
+        self.reason, self.signal = reason, signal_number
+        self._killer = threading.Timer(GRACE_SECONDS, self._send, [signal.SIGKILL])
+        self._killer.daemon = True
+        self._killer.start()
+        self._send(signal.SIGINT)
+
+    def close(self) -> int | None:
+        """End whatever is left of the kernel and the processes it started.
+
+        Returns:
+            Exit code of the kernel; negative for the signal that killed it; None if it never ran.
+        """
+        if self._killer is not None:
+            self._killer.cancel()
+        self._send(signal.SIGKILL)
+        shutil.rmtree(self._folder, ignore_errors=True)
+        return self._provisioner.exit_code if self._provisioner is not None else None
+
+    def _send(self, signal_number: int) -> None:
+        """Send a signal to the kernel's process group, which is never our own."""
+        group = getattr(self._provisioner, "pgid", None)
+        if group and group != os.getpgrp():
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(group, signal_number)
+
+
+class _OwnKernelManager(AsyncKernelManager):
+    control: KernelControl
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.transport = "ipc"
+        self.connection_file = self.control.connection_file()
+
+    @property
+    def kernel_spec(self) -> KernelSpec:
+        return KernelSpec(
+            argv=[sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+            display_name="Python 3",
+            language="python",
+        )
+
+    async def _async_start_kernel(self, **options: Any) -> None:
+        options |= {
+            "env": {**os.environ, **self.control.environment},
+            "cwd": str(self.control.cwd),
+            "stdout": self.control.log.fileno(),
+            "stderr": self.control.log.fileno(),
+        }
+        await super()._async_start_kernel(**options)
+        self.control.started(_Process(self.provisioner))
+
+    start_kernel = _async_start_kernel
+
+
+class _Process:
+    """What remains known of a kernel's process after its manager has forgotten it."""
+
+    def __init__(self, provisioner: Any) -> None:
+        self.pgid = provisioner.pgid
+        self._popen = provisioner.process
+
+    @property
+    def exit_code(self) -> int | None:
+        with contextlib.suppress(Exception):
+            return int(self._popen.wait(timeout=GRACE_SECONDS))
+        return None
+
+
+@contextlib.contextmanager
+def stop_on_signals(control: KernelControl) -> Iterator[None]:
+    """Let SIGTERM and SIGINT end the kernel in order, instead of us at once.
+
+    Only the main thread can take signals; in any other thread nothing changes.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        control.stop("killed", number)
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def stop_after(control: KernelControl, timeout_s: float | None) -> Iterator[None]:
+    """End the kernel with the reason ``timeout`` if the block takes longer than `timeout_s`."""
+    timer = threading.Timer(timeout_s, control.stop, ["timeout"]) if timeout_s else None
+    if timer is not None:
+        timer.daemon = True
+        timer.start()
+    try:
+        yield
+    finally:
+        if timer is not None:
+            timer.cancel()

@@ -1,0 +1,160 @@
+"""What is known of a step and of a run, as JSON on disk.
+
+The record of a step is written when it starts (status ``running``), at every cell, and last of all
+when it ends; a record that still says ``running`` after its process is gone was cut off.
+"""
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from workbench.execution.files import write_json
+
+Status = Literal["running", "ok", "failed", "timeout", "killed", "dead_kernel", "skipped"]
+
+
+@dataclass
+class CellRecord:
+    """One code cell that ran, or began to."""
+
+    number: int
+    """Position among all cells of the notebook as written, from 1."""
+
+    id: str
+    line: str
+    """First line of its code."""
+
+    status: Literal["running", "ok", "failed"]
+    seconds: float = 0.0
+
+
+@dataclass
+class Failure:
+    """Where and why a notebook stopped."""
+
+    error: str
+    """Class of the exception, or ``timeout``, ``killed``, ``dead kernel``."""
+
+    message: str
+    cell: CellRecord | None = None
+    """None if no cell had begun."""
+
+    def sentence(self, step: str) -> str:
+        """One line for people: which step, which cell, what happened."""
+        what = f"{self.error}: {self.message}" if self.message else self.error
+        if self.cell is None:
+            return f"{step} stopped before its first cell: {what}"
+        return f"{step} stopped in cell {self.cell.number} (`{self.cell.line}`): {what}"
+
+
+@dataclass
+class StepRecord:
+    """Everything needed to tell what a step did, and whether it need be done again."""
+
+    step: str
+    notebook: str
+    """Path as given, relative to the run's working directory where possible."""
+
+    status: Status = "running"
+    reason: str = ""
+    """Why it ran or was skipped."""
+
+    title: str = ""
+    given: dict[str, Any] = field(default_factory=dict)
+    """Parameters given for this run."""
+
+    parameters: dict[str, Any] = field(default_factory=dict)
+    """All parameters as the notebook saw them, defaults included."""
+
+    code: str = ""
+    """SHA-256 of the notebook's code cells."""
+
+    inputs: dict[str, str] = field(default_factory=dict)
+    """SHA-256 of the outputs of earlier steps that this step needs, by path in the run folder."""
+
+    started: str = ""
+    finished: str = ""
+    wall_seconds: float = 0.0
+    cells: list[CellRecord] = field(default_factory=list)
+    code_cells: int = 0
+    failure: Failure | None = None
+    signal: int | None = None
+    """Signal that our process was sent, if one ended the step."""
+
+    exit_code: int | None = None
+    """Exit code of the kernel; negative for the signal that ended it."""
+
+    artifacts: list[dict[str, Any]] = field(default_factory=list)
+    """Outputs listed by the notebook: path, kind, bytes, sha256 and more."""
+
+    metrics: dict[str, Any] = field(default_factory=dict)
+    data: dict[str, dict[str, str]] = field(default_factory=dict)
+    """Data sets used, with fingerprint, description, licence and citation."""
+
+    seeds: dict[str, int] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
+    """Commit, source hash, lock hash, package versions, device, host, cores."""
+
+    executed: str = ""
+    page: str = ""
+    log: str = ""
+    """Executed notebook, its HTML and its error log, as paths in the run folder."""
+
+    external: int = 0
+    """Files that the HTML would fetch from the network."""
+
+    def write(self, run_dir: Path) -> Path:
+        """Write the record atomically into `run_dir`."""
+        return write_json(record_path(run_dir, self.step), dataclasses.asdict(self))
+
+
+@dataclass
+class RunRecord:
+    """A whole run: its steps in order, and what was asked for."""
+
+    name: str
+    title: str
+    chain: str
+    command: str
+    status: Status = "running"
+    parameters: dict[str, Any] = field(default_factory=dict)
+    started: str = ""
+    finished: str = ""
+    wall_seconds: float = 0.0
+    steps: list[StepRecord] = field(default_factory=list)
+
+    def write(self, run_dir: Path) -> Path:
+        """Write ``run.json``: statuses and reasons; each step has a record of its own."""
+        short = {"step", "notebook", "status", "reason", "wall_seconds", "failure", "metrics"}
+        value = dataclasses.asdict(self)
+        value["steps"] = [{k: s[k] for k in s if k in short} for s in value["steps"]]
+        return write_json(run_dir / "run.json", value)
+
+
+def record_path(run_dir: Path, step: str) -> Path:
+    """Where the record of a step stands."""
+    return run_dir / "records" / f"{step}.json"
+
+
+def read_record(run_dir: Path, step: str) -> StepRecord | None:
+    """Read the record of a step; None if there is none, or if it is not one of ours."""
+    path = record_path(run_dir, step)
+    if not path.is_file():
+        return None
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+        value["cells"] = [CellRecord(**cell) for cell in value["cells"]]
+        if failure := value["failure"]:
+            failure["cell"] = CellRecord(**failure["cell"]) if failure["cell"] else None
+            value["failure"] = Failure(**failure)
+        return StepRecord(**value)
+    except (ValueError, TypeError, KeyError):
+        return None  # written by another version: the step runs again
+
+
+def now() -> str:
+    """The time in UTC, to the second, as ISO 8601."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
