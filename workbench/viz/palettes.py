@@ -1,0 +1,75 @@
+"""Colours that can be told apart with any colour vision, light to dark on a light map."""
+
+from collections.abc import Sequence
+
+SEA = "#e6edf2"
+LAND = "#faf9f5"
+BORDER = "#b9c0c7"
+INK = "#1f2933"
+MUTED = "#5f6b76"
+ACCENT = "#31688e"
+"""One colour for bars and points that need no scale; from viridis."""
+CONTRAST = "#d1741f"
+"""A second colour beside ACCENT: blue and orange differ for every kind of colour vision."""
+
+SERIES_STEPS: tuple[int, ...] = (1, 2, 3, 4, 5, 7, 10)
+"""First number of dates of each class of series length."""
+SERIES_COLOURS: tuple[str, ...] = (
+    "#c3c9d0",  # one date: there, but no temporal view
+    "#fdc98a",
+    "#f98e54",
+    "#e0464a",
+    "#ab2a6e",
+    "#6d1d7c",
+    "#2b1250",
+)
+
+
+def series_class(n_dates: int) -> int:
+    """Give the class of a series length, an index into `SERIES_COLOURS`.
+
+    Args:
+        n_dates: Number of distinct dates, at least 1.
+
+    Example:
+        >>> [series_class(n) for n in (1, 2, 6, 9, 40)]
+        [0, 1, 4, 5, 6]
+    """
+    return sum(n_dates >= step for step in SERIES_STEPS) - 1
+
+
+def series_label(index: int) -> str:
+    """Name a class of series length for a legend.
+
+    Example:
+        >>> [series_label(i) for i in (0, 1, 4, 6)]
+        ['1 date', '2 dates', '5–6 dates', '10 or more dates']
+    """
+    first = SERIES_STEPS[index]
+    if index == len(SERIES_STEPS) - 1:
+        return f"{first} or more dates"
+    last = SERIES_STEPS[index + 1] - 1
+    if first == last:
+        return f"{first} date{'s' if first > 1 else ''}"
+    return f"{first}–{last} dates"
+
+
+def ramp(fraction: float) -> str:
+    """Colour of a value on a light-to-dark scale (viridis reversed, without its palest end).
+
+    Args:
+        fraction: Place on the scale, in [0, 1].
+
+    Example:
+        >>> ramp(0.0), ramp(1.0)
+        ('#b5de2b', '#440154')
+    """
+    from matplotlib import colormaps
+    from matplotlib.colors import to_hex
+
+    return to_hex(colormaps["viridis"](0.88 * (1.0 - min(max(fraction, 0.0), 1.0))))
+
+
+def ramp_stops(count: int = 9) -> Sequence[str]:
+    """Give evenly spaced colours of `ramp`, for a gradient in a legend."""
+    return [ramp(i / (count - 1)) for i in range(count)]
