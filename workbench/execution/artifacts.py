@@ -36,6 +36,20 @@ class Savable(Protocol):
         """Write the picture to `fname`."""
 
 
+class DataEntry(Protocol):
+    """An entry of the data catalog, as far as a record needs it."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def description(self) -> str: ...
+    @property
+    def license(self) -> str: ...
+    @property
+    def citation(self) -> str: ...
+    def fingerprint(self) -> str: ...
+
+
 class RunFolder:
     """Where one notebook leaves what it made.
 
@@ -160,30 +174,18 @@ class RunFolder:
         self._list(path, "metrics", "")
         return path
 
-    def used_data(
-        self,
-        name: str,
-        fingerprint: str,
-        *,
-        description: str = "",
-        licence: str = "",
-        citation: str = "",
-    ) -> None:
-        """Say which data set was used, for the record and the report.
+    def used_data(self, entry: DataEntry) -> None:
+        """Say that a data set of the catalog was used, for the record and the report.
 
         Args:
-            name: Name of the entry in the data catalog.
-            fingerprint: What identifies its content, e.g. a checksum.
-            description: What the data are.
-            licence: Licence of the data.
-            citation: How to cite them.
+            entry: The catalog's entry; its fingerprint tells later whether the data have changed.
         """
         outputs = read_outputs(self.root, self.step)
-        outputs["data"][name] = {
-            "fingerprint": fingerprint,
-            "description": description,
-            "licence": licence,
-            "citation": citation,
+        outputs["data"][entry.name] = {
+            "fingerprint": entry.fingerprint(),
+            "description": " ".join(entry.description.split()),
+            "licence": entry.license,
+            "citation": " ".join(entry.citation.split()),
         }
         write_json(outputs_path(self.root, self.step), outputs)
 

@@ -1,5 +1,6 @@
 """An executed notebook as one HTML file that opens without a network."""
 
+from html import escape
 from pathlib import Path
 
 from workbench.execution.files import write_text
@@ -14,6 +15,8 @@ TEMPLATE = """\
 {%- block html_head_css -%}
 <style>
 main { max-width: 1200px; margin: 0 auto; }
+.wb-banner { font: 16px/1.5 system-ui, sans-serif; margin: 16px 0; padding: 12px 16px;
+  color: #7a0b0b; background: #fdecea; border-left: 4px solid #b3261e; overflow-wrap: anywhere; }
 .jp-OutputArea-output { overflow-x: auto; }
 .jp-RenderedHTMLCommon img, .jp-OutputArea-output img { max-width: 100%; height: auto; }
 </style>
@@ -34,7 +37,9 @@ NO_WIDGETS = [
 """Kinds of output that need no script from elsewhere, best first."""
 
 
-def notebook_html(notebook: Path, target: Path, *, source_folder: Path, show_code: bool) -> int:
+def notebook_html(
+    notebook: Path, target: Path, *, source_folder: Path, show_code: bool, banner: str = ""
+) -> int:
     """Write `notebook` as one self-contained page.
 
     Pictures in its text are embedded. A widget shows its static form.
@@ -44,6 +49,7 @@ def notebook_html(notebook: Path, target: Path, *, source_folder: Path, show_cod
         target: The page to write.
         source_folder: Folder to which relative paths of pictures in its text refer.
         show_code: Whether code cells are shown, or only their outputs.
+        banner: A line of plain text to open the page with, e.g. why the notebook stopped.
 
     Returns:
         Number of files the page would fetch from the network; 0 unless an output asks for some.
@@ -66,5 +72,8 @@ def notebook_html(notebook: Path, target: Path, *, source_folder: Path, show_cod
     )
     resources = {"metadata": {"path": str(source_folder), "name": notebook.stem}}
     page, _ = exporter.from_filename(str(notebook), resources=resources)
+    if banner:
+        line = f'<main>\n<p class="wb-banner" role="alert">{escape(banner)}</p>'
+        page = page.replace("<main>", line, 1)
     write_text(target, page)
     return len(external_references(page))

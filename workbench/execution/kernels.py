@@ -9,6 +9,7 @@ import contextlib
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import threading
@@ -36,7 +37,7 @@ class KernelControl:
         self.cwd = cwd
         self.reason: str | None = None
         self.signal: int | None = None
-        self._provisioner: Any = None
+        self._process: _Process | None = None
         self._killer: threading.Timer | None = None
         base = tempfile.gettempdir()
         self._folder = Path(
@@ -51,9 +52,9 @@ class KernelControl:
         """Path of the file in which the kernel finds its sockets."""
         return str(self._folder / "kernel.json")
 
-    def started(self, provisioner: Any) -> None:
+    def started(self, process: "_Process") -> None:
         """Take note of the process once it runs; end it if the end was asked for before."""
-        self._provisioner = provisioner
+        self._process = process
         if self.reason is not None:
             self._send(signal.SIGKILL)
 
@@ -81,14 +82,15 @@ class KernelControl:
             self._killer.cancel()
         self._send(signal.SIGKILL)
         shutil.rmtree(self._folder, ignore_errors=True)
-        return self._provisioner.exit_code if self._provisioner is not None else None
+        process, self._process = self._process, None
+        return process.exit_code() if process is not None else None
 
     def _send(self, signal_number: int) -> None:
         """Send a signal to the kernel's process group, which is never our own."""
-        group = getattr(self._provisioner, "pgid", None)
-        if group and group != os.getpgrp():
+        process = self._process
+        if process is not None and process.group and process.group != os.getpgrp():
             with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(group, signal_number)
+                os.killpg(process.group, signal_number)
 
 
 class _OwnKernelManager(AsyncKernelManager):
@@ -124,14 +126,15 @@ class _Process:
     """What remains known of a kernel's process after its manager has forgotten it."""
 
     def __init__(self, provisioner: Any) -> None:
-        self.pgid = provisioner.pgid
+        self.group: int | None = provisioner.pgid
         self._popen = provisioner.process
 
-    @property
     def exit_code(self) -> int | None:
-        with contextlib.suppress(Exception):
+        """Wait for the end; None if the process is in no state to tell."""
+        try:
             return int(self._popen.wait(timeout=GRACE_SECONDS))
-        return None
+        except subprocess.TimeoutExpired:
+            return None
 
 
 @contextlib.contextmanager

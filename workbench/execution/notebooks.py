@@ -1,8 +1,7 @@
 """Run one notebook headless, and say truthfully how it went.
 
-papermill executes; what counts is decided here. papermill's own cell metadata claims "completed"
-for every cell after a dead kernel, a timeout or an interrupt, so the status comes from what this
-process saw: which cells began, which ended, and why the kernel is gone.
+papermill executes; the status comes from what this process saw: which cells began, which ended, and
+why the kernel is gone.
 """
 
 import contextlib
@@ -10,13 +9,12 @@ import hashlib
 import logging
 import os
 import shlex
-import signal
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import nbformat
 
@@ -24,9 +22,13 @@ from workbench.errors import NotebookRunError
 from workbench.execution.artifacts import STEP_VARIABLE, outputs_path, read_outputs
 from workbench.execution.files import write_text
 from workbench.execution.html import notebook_html
+from workbench.execution.outcome import CellWatch, outcome
 from workbench.execution.parameters import check_parameters, declared_parameters, read_notebook
 from workbench.execution.provenance import provenance
-from workbench.execution.records import CellRecord, Failure, StepRecord, now, read_record
+from workbench.execution.records import Failure, StepRecord, now, read_record
+
+if TYPE_CHECKING:
+    from workbench.execution.kernels import KernelControl
 
 AUTOSAVE_SECONDS = 5
 
@@ -113,14 +115,19 @@ def run_job(job: Job) -> StepRecord:
     Raises:
         NotebookParameterError: If a parameter is wrong; nothing has run and nothing was written.
     """
+    from workbench.execution.kernels import KernelControl, stop_on_signals
+
     given = job.parameters | run_dir_parameter(job.notebook, job.run_dir)
     resolved = check_parameters(job.notebook, given)
     record = _begin(job, given, resolved)
     started = time.monotonic()
     with _logs(job.run_dir, record) as (stdout, stderr):
-        _execute(job, record, given, stdout, stderr)
-    record.finished, record.wall_seconds = now(), round(time.monotonic() - started, 3)
-    _finish(job, record)
+        control = KernelControl({STEP_VARIABLE: job.step}, stderr, job.notebook.parent.resolve())
+        with stop_on_signals(control):
+            _execute(job, record, control, stdout, stderr)
+            record.finished, record.wall_seconds = now(), round(time.monotonic() - started, 3)
+            _finish(job, record)
+    record.signal = control.signal
     return record
 
 
@@ -182,7 +189,7 @@ def _is_run(cell: nbformat.NotebookNode) -> bool:
 
 
 @contextlib.contextmanager
-def _logs(run_dir: Path, record: StepRecord) -> Any:
+def _logs(run_dir: Path, record: StepRecord) -> Iterator[tuple[IO[str], IO[str]]]:
     folder = run_dir / "logs"
     folder.mkdir(parents=True, exist_ok=True)
     error_log = run_dir / record.log
@@ -195,127 +202,60 @@ def _logs(run_dir: Path, record: StepRecord) -> Any:
 
 
 def _execute(
-    job: Job, record: StepRecord, given: dict[str, Any], stdout: IO[str], stderr: IO[str]
+    job: Job, record: StepRecord, control: "KernelControl", stdout: IO[str], stderr: IO[str]
 ) -> None:
     """Run the cells and put status, cells and failure into `record`."""
-    from workbench.execution.kernels import KernelControl, stop_after, stop_on_signals
+    from workbench.execution.kernels import stop_after
+
+    def began() -> None:
+        record.write(job.run_dir)
+        if job.on_cell is not None:
+            job.on_cell(record)
 
     node = read_notebook(job.notebook)
-    watch = _CellWatch(node, record, job)
-    control = KernelControl({STEP_VARIABLE: job.step}, stderr, job.notebook.parent.resolve())
-    error: Exception | None = None
+    options = {
+        "parameters": record.given,
+        "cwd": str(job.notebook.parent),
+        "stdout_file": stdout,
+        "stderr_file": stderr,
+        "kernel_manager_class": control.manager_class(),
+    }
     try:
-        with stop_on_signals(control), stop_after(control, job.timeout_s):
-            error = _papermill(job, node, given, control.manager_class(), watch, stdout, stderr)
+        with stop_after(control, job.timeout_s):
+            watch = CellWatch(node, record, began)
+            error = _papermill(node, job.run_dir / record.executed, watch, options)
     finally:
         record.exit_code = control.close()
     record.signal = control.signal
-    record.status, record.failure = _outcome(record, watch, error, control.reason, job.timeout_s)
+    record.status, record.failure = outcome(record, error, control.reason, job.timeout_s)
 
 
 def _papermill(
-    job: Job,
-    node: nbformat.NotebookNode,
-    given: dict[str, Any],
-    manager_class: type,
-    watch: "_CellWatch",
-    stdout: IO[str],
-    stderr: IO[str],
+    node: nbformat.NotebookNode, executed: Path, watch: CellWatch, options: dict[str, Any]
 ) -> Exception | None:
+    """Execute `node` and return what papermill raised instead of raising it."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"papermill\..*")
         import papermill
 
-    executed = job.run_dir / "notebooks" / f"{job.step}.ipynb"
     executed.parent.mkdir(parents=True, exist_ok=True)
     logging.getLogger("papermill").setLevel(logging.CRITICAL)  # we report in its place
     try:
         papermill.execute_notebook(
             node,
-            str(executed).replace("{", "{{").replace("}", "}}"),
-            parameters=given,
+            str(executed).replace("{", "{{").replace("}", "}}"),  # papermill formats this path
             kernel_name="python3",
             language="python",
             progress_bar=False,
-            cwd=str(job.notebook.parent),
-            stdout_file=stdout,
-            stderr_file=stderr,
             autosave_cell_every=AUTOSAVE_SECONDS,
             coalesce_streams=True,
-            kernel_manager_class=manager_class,
             on_cell_execute=watch.begins,
             on_cell_executed=watch.ended,
+            **options,
         )
     except Exception as error:
         return error
     return None
-
-
-class _CellWatch:
-    """Keeps the record's cells in step with the kernel, by nbclient's callbacks."""
-
-    def __init__(self, node: nbformat.NotebookNode, record: StepRecord, job: Job) -> None:
-        self.numbers = {cell.get("id", ""): n for n, cell in enumerate(node.cells, start=1)}
-        tagged = [c for c in node.cells if "parameters" in c.metadata.get("tags", [])]
-        self.parameters_cell = self.numbers[tagged[0].get("id", "")] if tagged else 1
-        self.record, self.job = record, job
-        self._began = 0.0
-
-    def begins(self, cell: nbformat.NotebookNode, cell_index: int) -> None:
-        number = self.numbers.get(cell.get("id", ""), self.parameters_cell)
-        line = next((s for s in cell.source.splitlines() if s.strip()), "").strip()[:100]
-        self.record.cells.append(CellRecord(number, cell.get("id", ""), line, "running"))
-        self.record.write(self.job.run_dir)
-        self._began = time.monotonic()
-        if self.job.on_cell is not None:
-            self.job.on_cell(self.record)
-
-    def ended(
-        self, cell: nbformat.NotebookNode, cell_index: int, execute_reply: dict[str, Any]
-    ) -> None:
-        content = execute_reply["content"]
-        current = self.record.cells[-1]
-        current.seconds = round(time.monotonic() - self._began, 3)
-        current.status = "ok" if content["status"] == "ok" else "failed"
-
-
-def _outcome(
-    record: StepRecord,
-    watch: _CellWatch,
-    error: Exception | None,
-    stopped: str | None,
-    timeout_s: float | None,
-) -> tuple[Any, Failure | None]:
-    """Decide the status from what this process saw."""
-    last = record.cells[-1] if record.cells else None
-    cells = {cell.number for cell in record.cells if cell.status == "ok"}
-    finished = error is None and all(cell.status == "ok" for cell in record.cells)
-    if finished and len(cells) >= record.code_cells:
-        return "ok", None
-    if last is not None and last.status == "running":
-        last.status = "failed"
-    if stopped == "timeout":
-        return "timeout", Failure("timeout", f"not finished after {timeout_s:g} s", last)
-    if stopped == "killed":
-        name = signal.Signals(record.signal or signal.SIGTERM).name
-        return "killed", Failure("killed", f"this process got {name}", last)
-    if error is None:
-        rest = record.code_cells - len(cells)
-        message = f"the notebook left early, {rest} of {record.code_cells} code cells did not end"
-        return "failed", Failure("SystemExit", message, last)
-    if hasattr(error, "ename"):
-        message = (str(getattr(error, "evalue", "")).strip().splitlines() or [""])[0][:300]
-        return "failed", Failure(str(error.ename), message, last)
-    return "dead_kernel", Failure("dead kernel", _death(record.exit_code, error), last)
-
-
-def _death(exit_code: int | None, error: Exception) -> str:
-    if exit_code is not None and exit_code < 0:
-        name = signal.Signals(-exit_code).name
-        hint = ", as the system does when memory runs out" if name == "SIGKILL" else ""
-        return f"the kernel's process was ended by {name}{hint}"
-    first = str(error).strip().splitlines()
-    return f"the kernel ended with exit code {exit_code} ({first[0][:200] if first else error!r})"
 
 
 def _finish(job: Job, record: StepRecord) -> None:
@@ -332,6 +272,7 @@ def _finish(job: Job, record: StepRecord) -> None:
                 job.run_dir / record.page,
                 source_folder=job.notebook.parent,
                 show_code=record.status != "ok",
+                banner=record.failure.sentence(record.step) if record.failure else "",
             )
         except Exception:
             log.exception("%s could not be converted to HTML", executed)

@@ -6,7 +6,6 @@ for an ``int``, ``false`` is a bool only where a bool is declared.
 """
 
 import ast
-import difflib
 import io
 import tokenize
 from collections.abc import Iterable, Mapping
@@ -16,6 +15,7 @@ from typing import Any
 
 import nbformat
 
+from workbench.catalog.problems import did_you_mean
 from workbench.errors import NotebookParameterError
 from workbench.execution.literals import LiteralValueError, accept, is_supported, parse_text
 
@@ -191,22 +191,9 @@ def _lookup(name: str, declared: Mapping[str, Parameter], notebook: str) -> Para
     if name in declared:
         return declared[name]
     raise NotebookParameterError(
-        f"{notebook} has no parameter {name!r}{did_you_mean(name, declared)}\n"
+        f"{notebook} has no parameter {name!r}{did_you_mean(name, declared) or '.'}\n"
         f"It declares: {', '.join(declared) or 'none'}."
     )
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """The end of a sentence about an unknown name: a suggestion, or a full stop.
-
-    Example:
-        >>> did_you_mean("mask_ration", ["epochs", "mask_ratio"])
-        "; did you mean 'mask_ratio'?"
-        >>> did_you_mean("colour", ["epochs"])
-        '.'
-    """
-    close = difflib.get_close_matches(name, list(known), n=1)
-    return f"; did you mean {close[0]!r}?" if close else "."
 
 
 def split_assignments(assignments: Iterable[str]) -> dict[str, str]:

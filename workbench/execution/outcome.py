@@ -1,0 +1,92 @@
+"""What became of a notebook: its cells as this process saw them, and the status decided from that.
+
+papermill's own cell metadata claims "completed" for every cell after a dead kernel, a timeout or an
+interrupt; nothing here looks at it.
+"""
+
+import signal
+import time
+from collections.abc import Callable
+from typing import Any
+
+import nbformat
+
+from workbench.execution.records import CellRecord, Failure, Status, StepRecord
+
+
+class CellWatch:
+    """Keeps the record's cells in step with the kernel, by nbclient's callbacks."""
+
+    def __init__(
+        self, node: nbformat.NotebookNode, record: StepRecord, on_cell: Callable[[], None]
+    ) -> None:
+        self.numbers = {cell.get("id", ""): n for n, cell in enumerate(node.cells, start=1)}
+        tagged = [c for c in node.cells if "parameters" in c.metadata.get("tags", [])]
+        self.parameters_cell = self.numbers[tagged[0].get("id", "")] if tagged else 1
+        self.record, self.on_cell = record, on_cell
+        self._began = 0.0
+
+    def begins(self, cell: nbformat.NotebookNode, cell_index: int) -> None:
+        number = self.numbers.get(cell.get("id", ""), self.parameters_cell)
+        line = next((s for s in cell.source.splitlines() if s.strip()), "").strip()[:100]
+        self.record.cells.append(CellRecord(number, cell.get("id", ""), line, "running"))
+        self._began = time.monotonic()
+        self.on_cell()
+
+    def ended(
+        self, cell: nbformat.NotebookNode, cell_index: int, execute_reply: dict[str, Any]
+    ) -> None:
+        content = execute_reply["content"]
+        current = self.record.cells[-1]
+        current.seconds = round(time.monotonic() - self._began, 3)
+        current.status = "ok" if content["status"] == "ok" else "failed"
+
+
+def outcome(
+    record: StepRecord,
+    error: Exception | None,
+    stopped: str | None,
+    timeout_s: float | None,
+) -> tuple[Status, Failure | None]:
+    """Decide the status from what this process saw.
+
+    Args:
+        record: Its cells say which began and how they ended.
+        error: What papermill raised, if it did.
+        stopped: Why we ended the kernel: ``timeout``, ``killed``, or None.
+        timeout_s: The limit that was set, for the message.
+
+    Returns:
+        The status; and where and why it stopped, None if it ran to its end.
+    """
+    last = record.cells[-1] if record.cells else None
+    good = {cell.number for cell in record.cells if cell.status == "ok"}
+    if error is None and len(good) >= record.code_cells:
+        return "ok", None
+    if last is not None and last.status == "running":
+        last.status = "failed"
+    if stopped == "timeout":
+        return "timeout", Failure("timeout", f"not finished after {timeout_s:g} s", last)
+    if stopped == "killed":
+        name = signal.Signals(record.signal or signal.SIGTERM).name
+        return "killed", Failure("killed", f"this process got {name}", last)
+    if error is None:
+        rest = record.code_cells - len(good)
+        message = f"the notebook left early, without {rest} of its {record.code_cells} code cells"
+        return "failed", Failure("SystemExit", message, last)
+    if isinstance(error, RuntimeError | TimeoutError):  # as nbclient says that a kernel is gone
+        return "dead_kernel", Failure("dead kernel", _death(record.exit_code, error), last)
+    name = str(getattr(error, "ename", type(error).__name__))
+    return "failed", Failure(name, _first_line(getattr(error, "evalue", error)), last)
+
+
+def _death(exit_code: int | None, error: Exception) -> str:
+    if exit_code is not None and exit_code < 0:
+        name = signal.Signals(-exit_code).name
+        hint = ", as the system does when memory runs out" if name == "SIGKILL" else ""
+        return f"the kernel's process was ended by {name}{hint}"
+    return f"the kernel ended with exit code {exit_code} ({_first_line(error)})"
+
+
+def _first_line(value: object) -> str:
+    return (str(value).strip().splitlines() or [""])[0][:300]
