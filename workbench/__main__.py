@@ -5,6 +5,7 @@ import sys
 import typer
 
 from workbench import __version__
+from workbench.commands import catalog
 
 app = typer.Typer(
     name="workbench",
@@ -13,6 +14,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+app.add_typer(catalog.app, name="catalog")
 
 
 def main() -> None:
