@@ -98,8 +98,8 @@ class Landscape:
     ) -> NDArray[np.bool_]:
         """Say where the disturbance fells what stands there, if it is forest."""
         u, v = (x - what.x).astype(np.float32), (y - what.y).astype(np.float32)
-        waver = smooth((self._bits, "felled"), u, v, what.radius / 1.5)
-        found: NDArray[np.bool_] = np.hypot(u, v) < what.radius * (0.65 + 0.7 * waver)
+        waver = smooth((self._bits, "felled"), u, v, what.radius / 1.2)
+        found: NDArray[np.bool_] = np.hypot(u, v) < what.radius * (0.25 + 1.5 * waver)
         return found
 
     def _fields(self, u: Float, v: Float) -> tuple[NDArray[np.uint8], NDArray[np.uint32]]:
@@ -211,25 +211,25 @@ def _nearest_seeds(
 
 
 def sample_points(
-    grid: PixelGrid, crs: str, *, per_side: int = 1, rows: slice = slice(None)
+    grid: PixelGrid, crs: str, *, per_side: int = 1, pixels: NDArray[np.intp] | None = None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Place regular sample points in each pixel of a grid and bring them to another CRS.
+    """Place regular sample points in pixels of a grid and bring them to another CRS.
 
     Args:
         grid: Any grid.
         crs: Where the coordinates shall be.
         per_side: Points per side of a pixel; 3 puts them on the cells of a third of the pixel.
-        rows: Rows of the grid.
+        pixels: (N,) flat indices of pixels, row by row; all if None.
 
     Returns:
-        x and y, each (per_side², H, W).
+        x and y, each (per_side², N); with an odd `per_side` the middle row holds the centres.
     """
     dx, dy = grid.resolution
     inner = (np.arange(per_side) + 0.5) / per_side - 0.5
-    step_y, step_x = (n.ravel()[:, None, None] for n in np.meshgrid(inner, inner, indexing="ij"))
-    x = grid.x[None, None, :] + step_x * dx
-    y = grid.y[rows][None, :, None] - step_y * dy
-    x, y = np.broadcast_arrays(x, y)
+    south, east = (n.ravel()[:, None] for n in np.meshgrid(inner, inner, indexing="ij"))
+    at = np.arange(grid.height * grid.width) if pixels is None else pixels
+    row, col = np.divmod(at, grid.width)
+    x, y = grid.x[col] + east * dx, grid.y[row] - south * dy
     if grid.crs == crs:
         return x, y
     moved = transformer(grid.crs, crs).transform(x.ravel(), y.ravel())

@@ -58,7 +58,7 @@ def smooth(key: Key, x: Float, y: Float, wavelength: float) -> Float:
     Args:
         key: Which field.
         x: Coordinates in metres, any shape.
-        y: The same.
+        y: The same, or a shape that broadcasts against it.
         wavelength: Distance between nodes in metres; the field repeats after 256 of them.
     """
     lattice = _lattice(key)

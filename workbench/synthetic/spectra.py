@@ -64,26 +64,65 @@ _WOODS_BARE: Mixture = {"corn_notill": 0.42, "woods": 0.22}
 _RECIPES: dict[int, Recipe] = {
     land.BROADLEAF: Recipe(_WOODS_BARE, {"woods": 1.0}, Season(0.05, 0.95, 207, 88, 8), "woods"),
     land.CONIFER: Recipe({"woods": 0.52}, {"woods": 0.6}, Season(0.3, 0.7, 190, 120), "woods", 0.6),
-    land.CORN: Recipe({"corn_notill": 1.0}, {"grass_pasture": 0.95, "corn": 0.1},
-                 Season(0.05, 0.9, 208, 45, 3), "corn_notill"),
-    land.SOYBEAN: Recipe({"soybean_mintill": 1.0}, {"grass_pasture": 0.4, "woods": 0.65},
-                    Season(0.03, 0.92, 218, 38, 3), "soybean_mintill"),
-    land.WHEAT: Recipe({"soybean_clean": 0.75, "hay_windrowed": 0.3}, {"wheat": 1.0},
-                  Season(0.25, 0.75, 132, 42), "wheat", 0.8),
-    land.ALFALFA: Recipe({"hay_windrowed": 1.0}, {"grass_pasture": 1.05},
-                    Season(0.35, 0.55, 165, 70, 4), "alfalfa"),
-    land.PASTURE: Recipe({"grass_pasture_mowed": 1.0}, {"grass_pasture": 1.0},
-                    Season(0.3, 0.6, 160, 80), "grass_pasture", 0.6),
-    land.FALLOW: Recipe({"soybean_clean": 1.05}, {"grass_pasture": 1.0}, Season(0.02, 0.15), "corn"),
-    land.URBAN: Recipe({"stone_steel_towers": 0.85}, {"buildings_grass_trees_drives": 1.0},
-                  Season(0.05, 0.15, 200, 90), "stone_steel_towers"),
-    land.ROAD: Recipe({"stone_steel_towers": 0.55}, {"grass_trees": 1.0}, Season(0.02, 0.04),
-                 "stone_steel_towers", 0.3),
-    land.HEDGE: Recipe(_WOODS_BARE, {"woods": 0.65, "grass_trees": 0.3},
-                  Season(0.1, 0.9, 205, 90, 8), "grass_trees", 0.6),
-    land.CLEARED: Recipe({"soybean_clean": 0.55, "hay_windrowed": 0.45}, {"grass_pasture": 1.0},
-                    Season(0.05, 0.2, 190, 80), "corn_mintill"),
-}  # fmt: skip
+    land.CORN: Recipe(
+        {"corn_notill": 1.0},
+        {"grass_pasture": 0.95, "corn": 0.1},
+        Season(0.05, 0.9, 208, 45, 3),
+        "corn_notill",
+    ),
+    land.SOYBEAN: Recipe(
+        {"soybean_mintill": 1.0},
+        {"grass_pasture": 0.4, "woods": 0.65},
+        Season(0.03, 0.92, 218, 38, 3),
+        "soybean_mintill",
+    ),
+    land.WHEAT: Recipe(
+        {"soybean_clean": 0.75, "hay_windrowed": 0.3},
+        {"wheat": 1.0},
+        Season(0.25, 0.75, 132, 42),
+        "wheat",
+        0.8,
+    ),
+    land.ALFALFA: Recipe(
+        {"hay_windrowed": 1.0}, {"grass_pasture": 1.05}, Season(0.35, 0.55, 165, 70, 4), "alfalfa"
+    ),
+    land.PASTURE: Recipe(
+        {"grass_pasture_mowed": 1.0},
+        {"grass_pasture": 1.0},
+        Season(0.3, 0.6, 160, 80),
+        "grass_pasture",
+        0.6,
+    ),
+    land.FALLOW: Recipe(
+        {"soybean_clean": 1.05}, {"grass_pasture": 1.0}, Season(0.02, 0.15), "corn"
+    ),
+    land.URBAN: Recipe(
+        {"stone_steel_towers": 0.85},
+        {"buildings_grass_trees_drives": 1.0},
+        Season(0.05, 0.15, 200, 90),
+        "stone_steel_towers",
+    ),
+    land.ROAD: Recipe(
+        {"stone_steel_towers": 0.55},
+        {"grass_trees": 1.0},
+        Season(0.02, 0.04),
+        "stone_steel_towers",
+        0.3,
+    ),
+    land.HEDGE: Recipe(
+        _WOODS_BARE,
+        {"woods": 0.65, "grass_trees": 0.3},
+        Season(0.1, 0.9, 205, 90, 8),
+        "grass_trees",
+        0.6,
+    ),
+    land.CLEARED: Recipe(
+        {"soybean_clean": 0.55, "hay_windrowed": 0.45},
+        {"grass_pasture": 1.0},
+        Season(0.05, 0.2, 190, 80),
+        "corn_mintill",
+    ),
+}
 _WET_SHARE = 0.3  # of open water in a wetland
 
 
@@ -122,8 +161,8 @@ def cover_spectra(day: float) -> tuple[Spectra, Spectra]:
         green = recipe.season.greenness(day)
         means[code] = (1 - green) * _mixed(recipe.bare) + green * _mixed(recipe.green)
         parts[code] = recipe.liveliness * components[recipe.varies]
-    means[land.LAKE], means[land.RIVER] = water(0.02), water(0.06)
-    means[land.WETLAND] = _WET_SHARE * water(0.04) + (1 - _WET_SHARE) * (
+    means[land.LAKE], means[land.RIVER] = water(0.012), water(0.035)
+    means[land.WETLAND] = _WET_SHARE * water(0.025) + (1 - _WET_SHARE) * (
         0.5 * means[land.PASTURE] + 0.35 * means[land.BROADLEAF]
     )
     parts[land.WETLAND] = 0.5 * components["grass_pasture"]
