@@ -130,13 +130,14 @@ def _mix(
     pool = normal_pool((site.landscape.seed, "scores"), _POOL)
     col, row = np.floor(x / GSD), np.floor(y / GSD)
     there = np.flatnonzero(counts.any(axis=1))
-    weights = [counts[there].astype(np.float32) * _SCORE]
+    shares = counts[there].astype(np.float32)
+    weights = [shares * _SCORE]
     endmembers = [means[there]]
     for k in range(COMPONENTS):
         field = pool[hashed(101 + k, stand) % _POOL]
         pixel = pool[hashed(111 + k, col, row) % _POOL]
         score = np.clip(np.rint((0.6 * field + 0.45 * pixel) * _SCORE), -40, 40)
-        weights.append(counts[there] * score.astype(np.float32))
+        weights.append(shares * score)
         endmembers.append(parts[there, k])
     total = np.concatenate(weights).T @ np.concatenate(endmembers)
     mixed: Float = total * np.float32(1 / (_PER_SIDE**2 * _SCORE))
