@@ -1,5 +1,6 @@
 """An executed notebook as one HTML file that opens without a network."""
 
+import logging
 from html import escape
 from pathlib import Path
 
@@ -58,10 +59,13 @@ def notebook_html(
     from nbconvert.exporters import HTMLExporter
     from traitlets.config import Config
 
+    quiet = logging.getLogger("nbconvert.offline")  # it warns of pictures without a description
+    quiet.setLevel(logging.ERROR)
     config = Config()
     config.NbConvertBase.display_data_priority = NO_WIDGETS
     exporter = HTMLExporter(
         config=config,
+        log=quiet,
         extra_loaders=[DictLoader({"offline.html.j2": TEMPLATE})],
         template_file="offline.html.j2",
         embed_images=True,

@@ -5,9 +5,9 @@ why the kernel is gone.
 """
 
 import contextlib
-import hashlib
 import logging
 import os
+import re
 import shlex
 import time
 import warnings
@@ -23,14 +23,16 @@ from workbench.execution.artifacts import STEP_VARIABLE, outputs_path, read_outp
 from workbench.execution.files import write_text
 from workbench.execution.html import notebook_html
 from workbench.execution.outcome import CellWatch, outcome
-from workbench.execution.parameters import check_parameters, declared_parameters, read_notebook
+from workbench.execution.parameters import check_parameters, declared_parameters
 from workbench.execution.provenance import provenance
 from workbench.execution.records import Failure, StepRecord, now, read_record
+from workbench.execution.source import code_hash, is_executed, notebook_title, read_notebook
 
 if TYPE_CHECKING:
     from workbench.execution.kernels import KernelControl
 
 AUTOSAVE_SECONDS = 5
+ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 log = logging.getLogger(__name__)
 
@@ -138,22 +140,6 @@ def run_dir_parameter(notebook: Path, run_dir: Path) -> dict[str, str]:
     return {"run_dir": os.path.relpath(run_dir, notebook.parent)}
 
 
-def code_hash(notebook: nbformat.NotebookNode) -> str:
-    """SHA-256 of the notebook's code cells, in order; text and outputs do not count."""
-    code = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
-    return hashlib.sha256("\0".join(code).encode()).hexdigest()
-
-
-def notebook_title(notebook: nbformat.NotebookNode) -> str:
-    """The first ``# `` heading of the notebook, or nothing."""
-    for cell in notebook.cells:
-        if cell.cell_type == "markdown":
-            for line in cell.source.splitlines():
-                if line.startswith("# "):
-                    return str(line[2:].strip())
-    return ""
-
-
 def _begin(job: Job, given: dict[str, Any], resolved: dict[str, Any]) -> StepRecord:
     """Clear what an earlier run of this step left, and write the record with status running."""
     earlier = read_record(job.run_dir, job.step)
@@ -173,7 +159,7 @@ def _begin(job: Job, given: dict[str, Any], resolved: dict[str, Any]) -> StepRec
         code=code_hash(node),
         inputs=job.inputs,
         started=now(),
-        code_cells=sum(_is_run(cell) for cell in node.cells),
+        code_cells=sum(is_executed(cell) for cell in node.cells),
         seeds={k: v for k, v in resolved.items() if k.endswith("seed") and isinstance(v, int)},
         provenance=provenance(job.notebook),
         executed=f"notebooks/{job.step}.ipynb",
@@ -182,10 +168,6 @@ def _begin(job: Job, given: dict[str, Any], resolved: dict[str, Any]) -> StepRec
     )
     record.write(job.run_dir)
     return record
-
-
-def _is_run(cell: nbformat.NotebookNode) -> bool:
-    return cell.cell_type == "code" and bool(cell.source.strip())
 
 
 @contextlib.contextmanager
@@ -226,6 +208,7 @@ def _execute(
             error = _papermill(node, job.run_dir / record.executed, watch, options)
     finally:
         record.exit_code = control.close()
+    stderr.write(ANSI.sub("", "\n".join(getattr(error, "traceback", []))))
     record.signal = control.signal
     record.status, record.failure = outcome(record, error, control.reason, job.timeout_s)
 

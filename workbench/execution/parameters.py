@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import nbformat
-
+from workbench.catalog.document import read_document
 from workbench.catalog.problems import did_you_mean
 from workbench.errors import NotebookParameterError
 from workbench.execution.literals import LiteralValueError, accept, is_supported, parse_text
+from workbench.execution.source import read_notebook
 
 
 @dataclass(frozen=True)
@@ -56,17 +56,6 @@ def declared_parameters(notebook: Path) -> dict[str, Parameter]:
             f"{notebook.name} must have one cell tagged 'parameters', but has {len(cells)}."
         )
     return _declarations(cells[0].source, notebook.name) if cells else {}
-
-
-def read_notebook(notebook: Path) -> nbformat.NotebookNode:
-    """Read a notebook as nbformat 4.5, in which cells have ids; errors name the file."""
-    try:
-        return nbformat.v4.upgrade(nbformat.read(notebook, as_version=4))
-    except FileNotFoundError:
-        raise NotebookParameterError(f"There is no notebook {notebook}.") from None
-    except Exception as error:
-        first = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
-        raise NotebookParameterError(f"{notebook} is not a readable notebook: {first}") from error
 
 
 def _declarations(source: str, notebook: str) -> dict[str, Parameter]:
@@ -222,6 +211,34 @@ def split_assignments(assignments: Iterable[str]) -> dict[str, str]:
             )
         texts[name] = text
     return texts
+
+
+def read_parameter_file(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
+    """Read parameters from a JSON or YAML file: one map of names and values.
+
+    YAML writes some numbers as text (``1e-3``), so that its text is read by the declared type, as
+    on a command line; all other values keep the type they have in the file.
+
+    Args:
+        path: A file ending in ``.json``, ``.yaml`` or ``.yml``.
+
+    Returns:
+        Typed values, and texts to be read by their declared types.
+
+    Raises:
+        NotebookParameterError: If the file cannot be read or holds no map.
+    """
+    if not path.is_file():
+        raise NotebookParameterError(f"There is no parameter file {path}.")
+    document = read_document(path.read_text(encoding="utf-8"))  # JSON is YAML too
+    if document.problems:
+        lines = [problem.line(path.name) for problem in document.problems]
+        raise NotebookParameterError("\n".join(lines))
+    if not isinstance(document.value, dict):
+        raise NotebookParameterError(f"{path.name} must hold a map of parameter names and values.")
+    is_json = path.suffix == ".json"
+    texts = {k: v for k, v in document.value.items() if isinstance(v, str) and not is_json}
+    return {k: v for k, v in document.value.items() if k not in texts}, texts
 
 
 def parameters_help(notebook: Path) -> str:

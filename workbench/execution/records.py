@@ -111,6 +111,17 @@ class StepRecord:
         return write_json(record_path(run_dir, self.step), dataclasses.asdict(self))
 
 
+@dataclass(frozen=True)
+class StepNote:
+    """What was done about a step in this run, and why."""
+
+    step: str
+    action: Status | Literal["unchanged", "would run"]
+    reason: str
+    seconds: float | None = None
+    """Wall time, once it has run."""
+
+
 @dataclass
 class RunRecord:
     """A whole run: its steps in order, and what was asked for."""
@@ -125,6 +136,8 @@ class RunRecord:
     finished: str = ""
     wall_seconds: float = 0.0
     steps: list[StepRecord] = field(default_factory=list)
+    notes: list[StepNote] = field(default_factory=list)
+    """One for each step: whether it ran, was left alone or was skipped."""
 
     def write(self, run_dir: Path) -> Path:
         """Write ``run.json``: statuses and reasons; each step has a record of its own."""
