@@ -13,7 +13,8 @@ from workbench.viz.embed import OfflineView
 from workbench.viz.maps_base import Bounds, Legend, OfflineMap
 from workbench.viz.packed_layer import PackedPlan, pack_plan
 from workbench.viz.sketch import drawn_footprint
-from workbench.viz.statics import coverage_figure, picture
+from workbench.viz.statics import picture
+from workbench.viz.statics_maps import coverage_figure
 
 if TYPE_CHECKING:
     import geopandas as gpd

@@ -16,7 +16,8 @@ from workbench.viz import assets, palettes
 from workbench.viz.embed import OfflineView
 from workbench.viz.maps_base import Bounds, Legend, OfflineMap, gradient_row, swatch_row
 from workbench.viz.sketch import drawn_footprint, spread_positions
-from workbench.viz.statics import picture, tile_map_figure
+from workbench.viz.statics import picture
+from workbench.viz.statics_maps import tile_map_figure
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -137,7 +138,7 @@ def _node_features(
     colour: Mapping[str, str],
     degree: Mapping[str, int],
 ) -> list[dict[str, Any]]:
-    style = {"radius": 4, "color": "#ffffff", "weight": 1, "opacity": 1, "fillOpacity": 1}
+    style = {"fill": True, "color": "#ffffff", "weight": 1, "opacity": 1, "fillOpacity": 1}
     return [
         _feature(
             shapely.Point(place[tile.id].round(4)),

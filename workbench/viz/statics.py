@@ -1,10 +1,8 @@
 """Pictures of the same things, drawn by matplotlib without a screen or a browser."""
 
 import io
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import networkx as nx
 import numpy as np
 import shapely
 
@@ -89,90 +87,3 @@ def map_axes(
             autolim=False,
         )
     return figure, axes
-
-
-def tile_map_figure(
-    outlines: Mapping[str, Any],
-    graph: nx.Graph,
-    place: Mapping[str, np.ndarray],
-    colour: Mapping[str, str],
-    top: int,
-    *,
-    land: "gpd.GeoDataFrame | None" = None,
-    title: str,
-) -> "Figure":
-    """Draw footprints coloured by degree, and the overlap graph over them.
-
-    Args:
-        outlines: Drawn outline of each tile, by id.
-        graph: Overlap graph of the tiles.
-        place: Longitude and latitude of each node.
-        colour: Colour of each tile.
-        top: Largest degree.
-        land: Polygons of the background.
-        title: Heading.
-    """
-    from matplotlib.cm import ScalarMappable
-    from matplotlib.collections import LineCollection, PolyCollection
-    from matplotlib.colors import LinearSegmentedColormap, Normalize
-
-    xmin, ymin, xmax, ymax = shapely.total_bounds(list(outlines.values()))
-    figure, axes = map_axes((xmin, ymin, xmax, ymax), land, title)
-    ids = sorted(outlines, key=lambda tile: -outlines[tile].area)
-    rings = [
-        (shapely.get_coordinates(part.exterior), colour[tile])
-        for tile in ids
-        for part in shapely.get_parts(outlines[tile])
-    ]
-    faces = PolyCollection([r for r, _ in rings], facecolors=[c for _, c in rings], alpha=0.35)
-    axes.add_collection(faces, autolim=False)
-    lines = [(place[a], place[b]) for a, b in graph.edges if abs(place[a][0] - place[b][0]) < 180]
-    axes.add_collection(
-        LineCollection(lines, colors=palettes.INK, linewidths=0.5, alpha=0.55), autolim=False
-    )
-    points = np.array([place[tile] for tile in ids])
-    axes.scatter(
-        points[:, 0], points[:, 1], c=[colour[t] for t in ids], s=14, lw=0.5, ec="white", zorder=3
-    )
-    scale = LinearSegmentedColormap.from_list("degree", list(palettes.ramp_stops()))
-    bar = ScalarMappable(Normalize(0, max(top, 1)), scale)
-    figure.colorbar(bar, ax=axes, shrink=0.6, label="Number of overlapping tiles")
-    return figure
-
-
-def coverage_figure(
-    plan: "gpd.GeoDataFrame", *, land: "gpd.GeoDataFrame | None" = None, title: str
-) -> "Figure":
-    """Draw every location of a plan, longest series on top.
-
-    Args:
-        plan: Columns n_acquisitions and geometry (EPSG:4326).
-        land: Polygons of the background.
-        title: Heading.
-    """
-    from matplotlib.collections import PolyCollection
-    from matplotlib.patches import Patch
-
-    bounds = tuple(plan.total_bounds) if len(plan) else (-180.0, -60.0, 180.0, 75.0)
-    figure, axes = map_axes(bounds, land, title)
-    parts, row = shapely.get_parts(plan.geometry.to_numpy(), return_index=True)
-    steps = np.array(palettes.SERIES_STEPS)
-    classes = np.searchsorted(steps, plan["n_acquisitions"].to_numpy()[row], side="right") - 1
-    for k, colour in enumerate(palettes.SERIES_COLOURS):
-        if not (classes == k).any():
-            continue
-        points, owner = shapely.get_coordinates(
-            shapely.get_exterior_ring(parts[classes == k]), return_index=True
-        )
-        rings = np.split(points, np.flatnonzero(np.diff(owner)) + 1)
-        # A border of its own colour keeps squares visible that are smaller than a pixel.
-        squares = PolyCollection(rings, facecolor=colour, edgecolor=colour, lw=0.3, zorder=1 + k)
-        axes.add_collection(squares, autolim=False)
-    counts = [int((plan["n_acquisitions"] >= step).sum()) for step in palettes.SERIES_STEPS] + [0]
-    handles = [
-        Patch(color=colour, label=f"{palettes.series_label(k)}: {counts[k] - counts[k + 1]:,}")
-        for k, colour in enumerate(palettes.SERIES_COLOURS)
-        if counts[k] > counts[k + 1]
-    ]
-    axes.legend(handles=handles, title=f"{len(plan):,} locations", loc="best", fontsize=9)
-    return figure

@@ -27,6 +27,7 @@ async function showPlan(map, base64, options) {
       const shown = options.counts.reduce((sum, count, k) => sum + (visible[k] ? count : 0), 0);
       document.getElementById("wb-shown").textContent = shown.toLocaleString("en");
       layer.repaint();
+      map.closePopup();
     });
   }
 
@@ -40,8 +41,9 @@ async function showPlan(map, base64, options) {
     const k = c.combination[i], dates = c.dates[k];
     box.appendChild(document.createElement("h2")).textContent = "Location " + locationId(i);
     const metres = (value) => (value / 100).toLocaleString("en");
-    box.appendChild(document.createElement("p")).textContent = dates + (dates === 1 ? " date" : " dates") + " · " + plan.crs[c.crs[i]].name +
-      " · x " + metres(c.xmin[i]) + " m, y " + metres(c.ymin[i]) + " m · " + metres(c.xmax[i]) + " m wide";
+    const line = (text) => (box.appendChild(document.createElement("p")).textContent = text);
+    line(dates + (dates === 1 ? " date" : " dates") + " (UTC) · square of " + metres(c.xmax[i]) + " m");
+    line(plan.crs[c.crs[i]].name + " from x " + metres(c.xmin[i]) + " m, y " + metres(c.ymin[i]) + " m");
     const table = box.appendChild(document.createElement("div")).appendChild(document.createElement("table"));
     for (let m = firstMember[k]; m < firstMember[k + 1]; m++) {
       const [id, date] = plan.tiles[c.members[m]];

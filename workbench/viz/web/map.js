@@ -27,6 +27,7 @@ function dressMap(map) {
     const step = steps.slice().reverse().find((s) => s >= wide) || 30;
     const foot = map.containerPointToLatLng([0, map.getSize().y - 4]).lat;
     for (let lon = Math.ceil(west / step) * step; lon <= east; lon += step) {
+      if (map.latLngToContainerPoint([0, lon]).x > map.getSize().x - 42) continue; // no room for its name
       line([[south, lon], [north, lon]], name(lon, step, "E", "W"), [Math.max(foot, -85), lon], [-3, 14]);
     }
     const edge = map.containerPointToLatLng([3, 0]).lng;

@@ -97,20 +97,25 @@ function squareIndex(quads) {
 
 // A Leaflet layer of squares; `classOf[i]` chooses among `colours`, `visible[k]` says which classes are drawn.
 function squareLayer(quads, index, classOf, colours, visible) {
-  const rgb = colours.map((hex) => [1, 3, 5].map((k) => parseInt(hex.slice(k, k + 2), 16)));
+  const rgba = new Uint32Array(Uint8Array.from(colours.flatMap((hex) => [1, 3, 5].map((k) => parseInt(hex.slice(k, k + 2), 16)).concat(255))).buffer);
 
+  // Squares of up to three pixels: every pixel a square touches, the longest series on top.
   function drawDots(context, size, scale, left, top) {
     const best = new Int8Array(size * size).fill(-1);
     index.within(left / scale, top / scale, (left + size) / scale, (top + size) / scale, (i, turn) => {
-      if (!visible[classOf[i]]) return;
-      const x = Math.floor(((quads[8 * i] + quads[8 * i + 4]) / 2 + turn) * scale - left);
-      const y = Math.floor(((quads[8 * i + 1] + quads[8 * i + 5]) / 2) * scale - top);
-      if (x >= 0 && y >= 0 && x < size && y < size && best[y * size + x] < classOf[i]) best[y * size + x] = classOf[i];
+      const k = classOf[i];
+      if (!visible[k]) return;
+      const x0 = Math.floor((quads[8 * i] + turn) * scale - left), y1 = Math.floor(quads[8 * i + 1] * scale - top);
+      const x1 = Math.max(x0 + 1, Math.floor((quads[8 * i + 4] + turn) * scale - left));
+      const y0 = Math.min(y1 - 1, Math.floor(quads[8 * i + 5] * scale - top));
+      for (let y = Math.max(0, y0); y < Math.min(size, y1); y++) {
+        for (let x = Math.max(0, x0); x < Math.min(size, x1); x++) {
+          if (best[y * size + x] < k) best[y * size + x] = k;
+        }
+      }
     });
-    const image = context.createImageData(size, size);
-    for (let p = 0; p < best.length; p++) {
-      if (best[p] >= 0) image.data.set([...rgb[best[p]], 255], 4 * p);
-    }
+    const image = context.createImageData(size, size), pixels = new Uint32Array(image.data.buffer);
+    for (let p = 0; p < best.length; p++) if (best[p] >= 0) pixels[p] = rgba[best[p]];
     context.putImageData(image, 0, 0);
   }
 
@@ -147,7 +152,7 @@ function squareLayer(quads, index, classOf, colours, visible) {
       canvas.width = canvas.height = size;
       const context = canvas.getContext("2d", { willReadFrequently: true });
       const scale = size * 2 ** coords.z;
-      const draw = index.reach * scale < 1.5 ? drawDots : drawSquares;
+      const draw = index.reach * scale < 3 ? drawDots : drawSquares;
       draw(context, size, scale, coords.x * size, coords.y * size);
     },
     repaint: function () {

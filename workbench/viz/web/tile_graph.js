@@ -79,6 +79,6 @@ function connectGraph(map, footprints, edges, nodes) {
       row.insertCell().textContent = p.date.slice(0, 10);
       row.insertCell().textContent = p.id;
     }
-    L.popup({ maxWidth: 380 }).setLatLng(event.latlng).setContent(box).openOn(map);
+    L.popup({ maxWidth: 420 }).setLatLng(event.latlng).setContent(box).openOn(map);
   });
 }

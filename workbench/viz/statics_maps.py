@@ -1,0 +1,168 @@
+"""Pictures of the maps: what shows where a page may not run."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import networkx as nx
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+from workbench.viz import palettes
+from workbench.viz.statics import map_axes
+
+if TYPE_CHECKING:
+    import geopandas as gpd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+MANY_SQUARES = 20_000
+"""Above this, squares are painted as pixels: outlines smaller than a pixel cost a minute."""
+PAINTED_WIDTH = 1600
+"""Width in pixels of a painted picture, finer than it is shown."""
+
+
+def tile_map_figure(
+    outlines: Mapping[str, Any],
+    graph: nx.Graph,
+    place: Mapping[str, np.ndarray],
+    colour: Mapping[str, str],
+    top: int,
+    *,
+    land: "gpd.GeoDataFrame | None" = None,
+    title: str,
+) -> "Figure":
+    """Draw footprints coloured by degree, and the overlap graph over them.
+
+    Args:
+        outlines: Drawn outline of each tile, by id.
+        graph: Overlap graph of the tiles.
+        place: Longitude and latitude of each node.
+        colour: Colour of each tile.
+        top: Largest degree.
+        land: Polygons of the background.
+        title: Heading.
+    """
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.collections import LineCollection, PolyCollection
+    from matplotlib.colors import LinearSegmentedColormap, Normalize
+
+    xmin, ymin, xmax, ymax = shapely.total_bounds(list(outlines.values()))
+    figure, axes = map_axes((xmin, ymin, xmax, ymax), land, title)
+    ids = sorted(outlines, key=lambda tile: -outlines[tile].area)
+    rings = [
+        (shapely.get_coordinates(part.exterior), colour[tile])
+        for tile in ids
+        for part in shapely.get_parts(outlines[tile])
+    ]
+    faces = PolyCollection([r for r, _ in rings], facecolors=[c for _, c in rings], alpha=0.35)
+    axes.add_collection(faces, autolim=False)
+    lines = [(place[a], place[b]) for a, b in graph.edges if abs(place[a][0] - place[b][0]) < 180]
+    axes.add_collection(
+        LineCollection(lines, colors=palettes.INK, linewidths=0.5, alpha=0.55), autolim=False
+    )
+    points = np.array([place[tile] for tile in ids])
+    axes.scatter(
+        points[:, 0], points[:, 1], c=[colour[t] for t in ids], s=14, lw=0.5, ec="white", zorder=3
+    )
+    scale = LinearSegmentedColormap.from_list("degree", list(palettes.ramp_stops()))
+    bar = ScalarMappable(Normalize(0, max(top, 1)), scale)
+    figure.colorbar(bar, ax=axes, shrink=0.6, label="Number of overlapping tiles")
+    return figure
+
+
+def coverage_figure(
+    plan: "gpd.GeoDataFrame", *, land: "gpd.GeoDataFrame | None" = None, title: str
+) -> "Figure":
+    """Draw every location of a plan; where squares share a pixel, the longest series shows.
+
+    Args:
+        plan: Columns n_acquisitions and geometry (EPSG:4326).
+        land: Polygons of the background.
+        title: Heading.
+    """
+    bounds = tuple(plan.total_bounds) if len(plan) else (-180.0, -60.0, 180.0, 75.0)
+    figure, axes = map_axes(bounds, land, title)
+    parts, row = shapely.get_parts(plan.geometry.to_numpy(), return_index=True)
+    steps = np.array(palettes.SERIES_STEPS)
+    classes = np.searchsorted(steps, plan["n_acquisitions"].to_numpy(), side="right") - 1
+    if len(parts) > MANY_SQUARES:
+        _paint_pixels(axes, shapely.bounds(parts), classes[row])
+    elif len(parts):
+        _draw_outlines(axes, parts, classes[row])
+    _series_legend(axes, np.bincount(classes, minlength=len(steps)))
+    return figure
+
+
+def _draw_outlines(axes: "Axes", parts: NDArray[np.object_], classes: NDArray[np.int64]) -> None:
+    from matplotlib.collections import PolyCollection
+
+    rings = [shapely.get_coordinates(part.exterior) for part in parts]
+    colours = [palettes.SERIES_COLOURS[k] for k in classes]
+    # A border of its own colour keeps squares visible that are smaller than a pixel.
+    axes.add_collection(
+        PolyCollection(rings, facecolors=colours, edgecolors=colours, lw=0.3), autolim=False
+    )
+
+
+def _paint_pixels(axes: "Axes", boxes: NDArray[np.float64], classes: NDArray[np.int64]) -> None:
+    from matplotlib.colors import ListedColormap
+
+    (x0, x1), (y0, y1) = axes.get_xlim(), axes.get_ylim()
+    shape = (round(PAINTED_WIDTH * (y1 - y0) / (x1 - x0) * 1.5), PAINTED_WIDTH)
+    image = painted(boxes, classes, (x0, y0, x1, y1), shape)
+    axes.imshow(
+        np.ma.masked_less(image, 0),
+        extent=(x0, x1, y0, y1),
+        origin="lower",
+        aspect=axes.get_aspect(),
+        interpolation="nearest",
+        cmap=ListedColormap(palettes.SERIES_COLOURS),
+        vmin=-0.5,
+        vmax=len(palettes.SERIES_COLOURS) - 0.5,
+        zorder=1,
+    )
+
+
+def painted(
+    boxes: NDArray[np.float64],
+    classes: NDArray[np.int64],
+    extent: tuple[float, float, float, float],
+    shape: tuple[int, int],
+) -> NDArray[np.int8]:
+    """Paint boxes onto a grid of pixels, the highest class of each pixel on top.
+
+    Args:
+        boxes: (n, 4) xmin, ymin, xmax, ymax.
+        classes: (n,) int, class of each box, in [0, 127).
+        extent: xmin, ymin, xmax, ymax of the picture, in the units of the boxes.
+        shape: Height and width in pixels.
+
+    Returns:
+        (height, width) int8, -1 where nothing is; row 0 is the lowest.
+    """
+    height, width = shape
+    xmin, ymin, xmax, ymax = extent
+    scale = np.array([width / (xmax - xmin), height / (ymax - ymin)])
+    low = np.floor((boxes[:, :2] - (xmin, ymin)) * scale).astype(int)
+    high = np.maximum(np.ceil((boxes[:, 2:] - (xmin, ymin)) * scale).astype(int), low + 1)
+    image = np.full(shape, -1, dtype=np.int8)
+    across, up = (high - low).max(axis=0, initial=0)
+    for dx in range(across):
+        for dy in range(up):
+            x, y = low[:, 0] + dx, low[:, 1] + dy
+            hit = (x < high[:, 0]) & (y < high[:, 1]) & (x >= 0) & (y >= 0)
+            hit &= (x < width) & (y < height)
+            np.maximum.at(image, (y[hit], x[hit]), classes[hit].astype(np.int8))
+    return image
+
+
+def _series_legend(axes: "Axes", counts: NDArray[np.int64]) -> None:
+    from matplotlib.patches import Patch
+
+    handles = [
+        Patch(color=colour, label=f"{palettes.series_label(k)}: {counts[k]:,}")
+        for k, colour in enumerate(palettes.SERIES_COLOURS)
+        if counts[k]
+    ]
+    axes.legend(handles=handles, title=f"{counts.sum():,} locations", loc="upper left", fontsize=9)
