@@ -4,9 +4,11 @@ A legend turns the codes of a delivered map into class indices 0 … K-1 and bac
 legend neither maps nor names as ignored or as nodata is an error, never a silent class 0.
 """
 
+import csv
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from importlib.resources import files
 from typing import Any
 
 import numpy as np
@@ -145,174 +147,45 @@ class Legend:
         return ", ".join(map(str, codes))
 
 
-def _classes(*rows: tuple[str, tuple[int, ...] | int, str]) -> tuple[LegendClass, ...]:
-    return tuple(LegendClass(n, c if isinstance(c, tuple) else (c,), color) for n, c, color in rows)
+def _read_legend(name: str, title: str, other: range | None = None) -> Legend:
+    """A legend from its table in the package: code, class (empty: ignored), name, colour."""
+    first, *lines = (files("workbench") / "classes" / f"{name}.csv").read_text("utf-8").splitlines()
+    rows = list(csv.DictReader(lines))
+    classes: dict[int, LegendClass] = {}
+    for row in rows:
+        if row["class"]:
+            before = classes.get(int(row["class"]))
+            codes = (*(before.codes if before else ()), int(row["code"]))
+            classes[int(row["class"])] = LegendClass(row["name"], codes, row["color"])
+    ignored = {int(row["code"]): row["name"] for row in rows if not row["class"]}
+    in_order = tuple(classes[i] for i in range(len(classes)))
+    return Legend(name, title, in_order, ignored, other, first.removeprefix("# source: "))
 
 
-CORINE_19 = Legend(
-    name="corine19",
-    title="CORINE Land Cover, 100 m, 19 classes of BigEarthNet",
-    source="Sumbul et al. 2020 (BigEarthNet-19) over the 44 classes of CORINE level 3",
-    classes=_classes(
-        ("Urban fabric", (111, 112), "#e6004d"),
-        ("Industrial or commercial units", 121, "#cc4df2"),
-        ("Arable land", (211, 212, 213), "#ffffa8"),
-        ("Permanent crops", (221, 222, 223, 241), "#e68000"),
-        ("Pastures", 231, "#e6e64d"),
-        ("Complex cultivation patterns", 242, "#ffe64d"),
-        ("Land principally occupied by agriculture, with natural vegetation", 243, "#e6cc4d"),
-        ("Agro-forestry areas", 244, "#f2cca6"),
-        ("Broad-leaved forest", 311, "#80ff00"),
-        ("Coniferous forest", 312, "#00a600"),
-        ("Mixed forest", 313, "#4dff00"),
-        ("Natural grassland and sparsely vegetated areas", (321, 333), "#ccf24d"),
-        ("Moors, heathland and sclerophyllous vegetation", (322, 323), "#a6ff80"),
-        ("Transitional woodland, shrub", 324, "#a6f200"),
-        ("Beaches, dunes, sands", 331, "#e6e6e6"),
-        ("Inland wetlands", (411, 412), "#a6a6ff"),
-        ("Coastal wetlands", (421, 422), "#ccccff"),
-        ("Inland waters", (511, 512), "#80f2e6"),
-        ("Marine waters", (521, 522, 523), "#00ccf2"),
-    ),
-    ignored={
-        0: "no data",
-        122: "Road and rail networks and associated land",
-        123: "Port areas",
-        124: "Airports",
-        131: "Mineral extraction sites",
-        132: "Dump sites",
-        133: "Construction sites",
-        141: "Green urban areas",
-        142: "Sport and leisure facilities",
-        332: "Bare rocks",
-        334: "Burnt areas",
-        335: "Glaciers and perpetual snow",
-        423: "Intertidal flats",
-        999: "no data",
-    },
+CORINE_19 = _read_legend("corine19", "CORINE Land Cover, 100 m, 19 classes of BigEarthNet")
+"""Codes are CORINE's own, 111 to 523."""
+CORINE_19_GRID = _read_legend("corine19_grid", "CORINE Land Cover rasters, 100 m, 19 classes")
+"""The same classes for the published rasters, which number the 44 codes from 1 to 44."""
+CDL_14 = _read_legend("cdl14", "USDA Cropland Data Layer, 30 m, 14 crops", range(0, 256))
+"""Every other code of CDL is ignored."""
+NLCD_15 = _read_legend("nlcd15", "National Land Cover Database, 30 m, 15 classes")
+HRL_LEAF_TYPE = _read_legend("hrl_leaf_type", "Copernicus HRL Dominant Leaf Type 2018, 10 m")
+HRL_TREE_MASK = _read_legend("hrl_tree_mask", "Trees or none, from HRL Dominant Leaf Type, 10 m")
+INDIAN_PINES_16 = _read_legend("indian_pines16", "Indian Pines ground truth, 1992, 16 classes")
+NC_STRATA_7 = _read_legend("nc_strata7", "North Carolina land cover 1996, 28.5 m, 7 strata")
+
+_ALL = (
+    CORINE_19,
+    CORINE_19_GRID,
+    CDL_14,
+    NLCD_15,
+    HRL_LEAF_TYPE,
+    HRL_TREE_MASK,
+    INDIAN_PINES_16,
+    NC_STRATA_7,
 )
-
-CDL_14 = Legend(
-    name="cdl14",
-    title="USDA Cropland Data Layer, 30 m, 14 crops of SpectralEarth",
-    source="USDA NASS CDL codes; the selection is SpectralEarth's",
-    classes=_classes(
-        ("Corn", 1, "#ffd300"),
-        ("Cotton", 2, "#ff2626"),
-        ("Rice", 3, "#00a8e5"),
-        ("Sorghum", 4, "#ff9e0a"),
-        ("Soybeans", 5, "#267000"),
-        ("Sunflower", 6, "#ffff00"),
-        ("Sugarcane", 45, "#af7cff"),
-        ("Tomatoes", 54, "#f2a377"),
-        ("Grapes", 69, "#704489"),
-        ("Citrus", 72, "#ffff7f"),
-        ("Almonds", 75, "#00a884"),
-        ("Walnuts", 76, "#ebd6b0"),
-        ("Pistachios", 204, "#00ff8c"),
-        ("Prunes", 210, "#ff8ea9"),
-    ),
-    ignore_other_codes=range(0, 256),
-)
-
-NLCD_15 = Legend(
-    name="nlcd15",
-    title="National Land Cover Database, 30 m, 15 classes of SpectralEarth",
-    source="USGS MRLC NLCD legend; perennial ice and snow (12) is left out, as in SpectralEarth",
-    classes=_classes(
-        ("Open water", 11, "#476ba1"),
-        ("Developed, open space", 21, "#decaca"),
-        ("Developed, low intensity", 22, "#d99482"),
-        ("Developed, medium intensity", 23, "#ee0000"),
-        ("Developed, high intensity", 24, "#ab0000"),
-        ("Barren land", 31, "#b3aea3"),
-        ("Deciduous forest", 41, "#68ab63"),
-        ("Evergreen forest", 42, "#1c6330"),
-        ("Mixed forest", 43, "#b5ca8f"),
-        ("Shrub and scrub", 52, "#ccba7d"),
-        ("Grassland, herbaceous", 71, "#e3e3c2"),
-        ("Pasture and hay", 81, "#dcd93d"),
-        ("Cultivated crops", 82, "#ab7028"),
-        ("Woody wetlands", 90, "#bad9eb"),
-        ("Emergent herbaceous wetlands", 95, "#70a3ba"),
-    ),
-    ignored={0: "no data", 12: "Perennial ice and snow"},
-)
-
-_OUTSIDE = {254: "unclassifiable", 255: "outside area"}
-
-HRL_LEAF_TYPE = Legend(
-    name="hrl_leaf_type",
-    title="Copernicus HRL Dominant Leaf Type 2018, 10 m",
-    source="Copernicus Land Monitoring Service, High Resolution Layer Forest",
-    classes=_classes(
-        ("No trees", 0, "#f0f0f0"),
-        ("Broadleaved trees", 1, "#70a83b"),
-        ("Coniferous trees", 2, "#1c5c24"),
-    ),
-    ignored=_OUTSIDE,
-)
-
-HRL_TREE_MASK = Legend(
-    name="hrl_tree_mask",
-    title="Trees or none, from Copernicus HRL Dominant Leaf Type 2018, 10 m",
-    source="Copernicus Land Monitoring Service, High Resolution Layer Forest",
-    classes=_classes(("No trees", 0, "#f0f0f0"), ("Trees", (1, 2), "#1c5c24")),
-    ignored=_OUTSIDE,
-)
-
-INDIAN_PINES_16 = Legend(
-    name="indian_pines16",
-    title="Indian Pines ground truth, 1992, 16 classes",
-    source="Baumgardner, Biehl, Landgrebe 2015, doi:10.4231/R7RX991C",
-    classes=_classes(
-        ("Alfalfa", 1, "#8c5a2b"),
-        ("Corn, no till", 2, "#ffd300"),
-        ("Corn, minimum till", 3, "#e0b000"),
-        ("Corn", 4, "#b88e00"),
-        ("Grass, pasture", 5, "#a5d46a"),
-        ("Grass, trees", 6, "#5fa83a"),
-        ("Grass, pasture, mowed", 7, "#d0e8a8"),
-        ("Hay, windrowed", 8, "#d8c07a"),
-        ("Oats", 9, "#f2a377"),
-        ("Soybeans, no till", 10, "#267000"),
-        ("Soybeans, minimum till", 11, "#3c9410"),
-        ("Soybeans, clean", 12, "#7fbf4d"),
-        ("Wheat", 13, "#a87000"),
-        ("Woods", 14, "#1c5c24"),
-        ("Buildings, grass, trees, drives", 15, "#c05050"),
-        ("Stone, steel, towers", 16, "#808080"),
-    ),
-    ignored={0: "not labelled"},
-)
-
-NC_STRATA_7 = Legend(
-    name="nc_strata7",
-    title="North Carolina land cover 1996, 28.5 m, 7 strata",
-    source="NC SPM data set, landclass96",
-    classes=_classes(
-        ("Developed", 1, "#d05050"),
-        ("Agriculture", 2, "#dcd93d"),
-        ("Herbaceous", 3, "#e3e3c2"),
-        ("Shrubland", 4, "#ccba7d"),
-        ("Forest", 5, "#1c5c24"),
-        ("Water", 6, "#476ba1"),
-        ("Sediment", 7, "#b3aea3"),
-    ),
-)
-
-LEGENDS: dict[str, Legend] = {
-    legend.name: legend
-    for legend in (
-        CORINE_19,
-        CDL_14,
-        NLCD_15,
-        HRL_LEAF_TYPE,
-        HRL_TREE_MASK,
-        INDIAN_PINES_16,
-        NC_STRATA_7,
-    )
-}
+LEGENDS: dict[str, Legend] = {legend.name: legend for legend in _ALL}
+"""Legends by name."""
 
 _DENSITY_NODATA = (254, 255)
 
@@ -338,6 +211,6 @@ def tree_cover_density(
             f"Every code of {thing} must be a percentage 0-100, 254 or 255, "
             f"but {np.asarray(codes)[bad].flat[0]} ({int(bad.sum())} pixels) is not."
         )
-    density = codes.astype(np.float32) / 100
+    density = codes.astype(np.float32) / np.float32(100)
     density[np.isin(codes, _DENSITY_NODATA)] = np.nan
     return density

@@ -24,6 +24,7 @@ LAYOUTS: dict[str, str] = {
     "landsat_bands": "one GeoTIFF per band (…_10.tif … _70.tif) and one of labels (strata.tif)",
     "enmap_simulated": "a simulated campaign of footprints, made in memory",
     "enmap_l2a": "EnMAP L2A product folders, ENMAP01-____L2A-DT…_V…_…Z",
+    "stac_enmap": "STAC items of EnMAP L2A (.json): one item, a feature collection, or a folder",
     "spectralearth": "enmap/<location, 7 digits>/<tile, 5 digits>.tif",
     "ssl4eo_s12": "s2c/<location, 7 digits>/<scene>/<band>.tif",
     "ssl4eo_s12_v1_1": "zarr-zip files of 64 locations: (sample, time, band, y, x)",

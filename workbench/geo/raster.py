@@ -172,7 +172,8 @@ def open_raster(path: str | Path, *, chunks: dict[str, int] | None = None) -> "x
     raster_info(path)  # a plain error for a bad file, before xarray wraps it
     data = rioxarray.open_rasterio(path, chunks=chunks, cache=False, lock=False)
     assert isinstance(data, xarray.DataArray)  # several subdatasets need another driver
-    data.attrs.pop("long_name", None)  # else it no longer fits once bands are selected
+    for name in [n for n in data.attrs if n == "long_name" or n.startswith("STATISTICS_")]:
+        del data.attrs[name]  # they no longer fit once bands are selected
     return data
 
 
@@ -310,7 +311,9 @@ def _info(path: Path, source: Any) -> RasterInfo:
             f"A raster needs a CRS, but {path} has none.\n"
             "Deliver it with its reference system; it is not guessed."
         )
-    grid = PixelGrid(source.crs.to_wkt(), source.transform, (source.height, source.width))
+    code = source.crs.to_epsg()  # also where the header spells the CRS out without its code
+    crs = f"EPSG:{code}" if code else source.crs.to_wkt()
+    grid = PixelGrid(crs, source.transform, (source.height, source.width))
     return RasterInfo(
         path=path,
         grid=grid,

@@ -21,6 +21,12 @@ _READERS = {  # layout: module and function
     "bigearthnet_scenes": ("bigearthnet_scenes", "read_bigearthnet_scenes"),
     "footprints": ("footprints", "read_footprints"),
     "wrs2_grid": ("footprints", "read_wrs2_grid"),
+    "enmap_l2a": ("enmap", "read_enmap_l2a"),
+    "stac_enmap": ("stac", "read_stac_enmap"),
+    "ssl4eo_s12": ("ssl4eo", "read_ssl4eo_s12"),
+    "ssl4eo_s12_v1_1": ("ssl4eo_zarr", "read_ssl4eo_s12_v1_1"),
+    "ssl4eo_eu_forest": ("ssl4eo", "read_ssl4eo_eu_forest"),
+    "hyspecnet_11k": ("hyspecnet", "read_hyspecnet_11k"),
 }
 
 
@@ -33,7 +39,8 @@ def read_tiles(entry: Entry) -> list[Tile]:
     """Read the tiles of a catalog entry; a package is fetched if it is not there yet.
 
     Args:
-        entry: Entry of a layout that has tiles: bigearthnet_scenes, footprints, wrs2_grid.
+        entry: Entry of a layout that has tiles: bigearthnet_scenes, footprints, wrs2_grid,
+            enmap_l2a, stac_enmap, ssl4eo_s12, ssl4eo_s12_v1_1, ssl4eo_eu_forest, hyspecnet_11k.
 
     Returns:
         Tiles with distinct ids, in an order that depends on the data only.

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from workbench.catalog import Entry
 from workbench.errors import ContractMismatchError, CRSMismatchError, TileError
 from workbench.geo.footprint import area_m2
 from workbench.geo.grid import PixelGrid
@@ -22,7 +23,14 @@ from workbench.geo.outline import lonlat_footprint, valid_outline
 from workbench.geo.raster import RasterFile, open_raster
 from workbench.geo.tile import Tile
 from workbench.readers.enmap_metadata import PRODUCT, EnmapMetadata, read_metadata
-from workbench.readers.images import Image, SkippedProduct, named_image, read_each
+from workbench.readers.images import (
+    Image,
+    SkippedProduct,
+    entry_paths,
+    named_image,
+    read_each,
+    require_tiles,
+)
 from workbench.sensors import InputContract, sensor
 
 if TYPE_CHECKING:
@@ -265,6 +273,17 @@ def discover_enmap(folder: str | Path) -> tuple[list[Tile], list[SkippedProduct]
         Tiles by id, and the products left out with the reason of each (also logged).
     """
     return read_each(find_products(folder), lambda path: read_product(path).tile())
+
+
+def read_enmap_l2a(entry: Entry) -> list[Tile]:
+    """Make the tiles of a catalog entry of layout "enmap_l2a"; damaged products are logged.
+
+    Raises:
+        TileError: If there is no usable product.
+    """
+    products = [product for root in entry_paths(entry) for product in find_products(root)]
+    tiles, skipped = read_each(products, lambda path: read_product(path).tile())
+    return require_tiles(tiles, skipped, str(entry.path))
 
 
 def find_products(folder: str | Path) -> list[Path]:

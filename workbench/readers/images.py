@@ -1,5 +1,6 @@
 """What every reader gives: data with its input contract, tiles with what had to be left out."""
 
+import glob
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from workbench.sensors import InputContract
 
 if TYPE_CHECKING:
     import xarray as xr
+
+    from workbench.catalog import Entry
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +58,16 @@ class PatchFile:
     """The label map, if there is one."""
     split: str | None = None
     """"train", "val" or "test" where the archive says so."""
+
+
+def entry_paths(entry: "Entry") -> list[Path]:
+    """Give the folders or files of a catalog entry, sorted; a glob may find several.
+
+    Raises:
+        CatalogError: If there are none.
+    """
+    entry.fetch()
+    return sorted(Path(found) for found in glob.glob(str(entry.path), recursive=True))
 
 
 def named_image(data: "xr.DataArray", contract: InputContract) -> Image:

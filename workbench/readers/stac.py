@@ -14,11 +14,12 @@ from typing import Any
 import shapely
 from shapely.geometry import MultiPolygon, Polygon
 
+from workbench.catalog import Entry
 from workbench.errors import TileError
 from workbench.geo.grid import crs_name
 from workbench.geo.tile import Tile
 from workbench.readers.enmap_metadata import PRODUCT
-from workbench.readers.images import SkippedProduct, read_each
+from workbench.readers.images import SkippedProduct, entry_paths, read_each, require_tiles
 
 _IMAGE = re.compile(r"SPECTRAL_IMAGE(_COG)?\.(TIF|TIFF|BSQ)$", re.IGNORECASE)
 _MAX_BYTES = 1 << 30
@@ -38,6 +39,17 @@ def discover_stac(path: str | Path) -> tuple[list[Tile], list[SkippedProduct]]:
     items = {f"{item.get('id', i)}": (file, item) for file in files for i, item in _items(file)}
     order = {Path(key): value for key, value in sorted(items.items())}
     return read_each(order, lambda key: tile_of_item(order[key][1], order[key][0].parent))
+
+
+def read_stac_enmap(entry: Entry) -> list[Tile]:
+    """Make the tiles of a catalog entry of layout "stac_enmap".
+
+    Raises:
+        TileError: If there is no usable item.
+    """
+    found = [discover_stac(path) for path in entry_paths(entry)]
+    tiles = [tile for tiles, _ in found for tile in tiles]
+    return require_tiles(tiles, [item for _, left in found for item in left], str(entry.path))
 
 
 def tile_of_item(item: Mapping[str, Any], folder: str | Path = ".") -> Tile:
