@@ -71,7 +71,7 @@ def notebook_html(
         embed_images=True,
         exclude_input=not show_code,
         exclude_input_prompt=not show_code,
-        exclude_output_prompt=True,
+        exclude_output_prompt=not show_code,
         exclude_anchor_links=True,
     )
     resources = {"metadata": {"path": str(source_folder), "name": notebook.stem}}

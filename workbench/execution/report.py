@@ -68,8 +68,8 @@ def _overview(steps: Iterable[StepRecord], notes: Mapping[str, StepNote]) -> str
             f'<tr><td><a href="#{quote(step.step)}">{escape(step.step)}</a></td>'
             f"<td>{_status(action)}</td><td>{escape(reason)}</td><td>{seconds}</td></tr>"
         )
-    head = "<tr><th>Step</th><th>Status</th><th>Why</th><th>Time</th></tr>"
-    return f'<div class="scroll"><table class="wide">{head}{"".join(rows)}</table></div>'
+    head = "<tr><th>Step</th><th>Status</th><th>Why it ran or did not</th><th>Time</th></tr>"
+    return f'<div class="scroll"><table class="steps">{head}{"".join(rows)}</table></div>'
 
 
 def _data_section(steps: Iterable[StepRecord]) -> str:
@@ -91,10 +91,11 @@ def _data_section(steps: Iterable[StepRecord]) -> str:
 
 def _step_section(step: StepRecord, note: StepNote | None, run_dir: Path) -> str:
     action, reason = (note.action, note.reason) if note else (step.status, step.reason)
+    when = f" · {step.started}, {step.wall_seconds:.1f} s" if step.started else ""
     parts = [
         f'<section class="step" id="{escape(step.step)}">',
-        f"<h2>{escape(step.title or step.step)}</h2>",
-        f'<p>{_status(action)} <span class="faint">{escape(reason)}</span></p>',
+        f"<h2>{_heading(step)}</h2>",
+        f'<p>{_status(action)} <span class="faint">{escape(reason)}{when}</span></p>',
         _links(step, run_dir),
         _alert(step, run_dir),
         _figures(step.artifacts, run_dir),
@@ -106,6 +107,12 @@ def _step_section(step: StepRecord, note: StepNote | None, run_dir: Path) -> str
         "</section>",
     ]
     return "\n".join(part for part in parts if part)
+
+
+def _heading(step: StepRecord) -> str:
+    if not step.title:
+        return escape(step.step)
+    return f'{escape(step.title)} <span class="faint">{escape(step.step)}</span>'
 
 
 def _links(step: StepRecord, run_dir: Path) -> str:

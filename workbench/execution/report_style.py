@@ -26,7 +26,10 @@ pre { white-space: pre-wrap; overflow-wrap: anywhere; margin: 6px 0; }
 .ok { color: var(--ok); } .bad { color: var(--bad); } .idle { color: var(--idle); }
 .scroll { overflow-x: auto; max-width: 100%; }
 table { border-collapse: collapse; font-size: 0.92rem; }
-.wide { width: 100%; }
+.steps { width: 100%; min-width: 480px; }
+.steps th, .steps td { overflow-wrap: normal; }
+.steps td:first-child, .steps td:last-child, .steps th { white-space: nowrap; }
+h2 .faint { font-weight: 400; }
 th, td { text-align: left; vertical-align: top; padding: 5px 14px 5px 0;
   border-bottom: 1px solid var(--line); }
 .preview td, .preview th { white-space: nowrap; overflow-wrap: normal; }
