@@ -185,23 +185,29 @@ def _nearest_seeds(
 ) -> tuple[NDArray[np.uint32], NDArray[np.uint32], Float, Float, Float]:
     """Two nearest seeds of a jittered grid, distance to the line between, offset to the nearer."""
     col, row = np.floor(u / _BLOCK).astype(np.int32), np.floor(v / _BLOCK).astype(np.int32)
+    first_col, first_row = col.min() - 1, row.min() - 1
+    cols, rows = np.arange(first_col, col.max() + 2), np.arange(first_row, row.max() + 2)
+    seeds = hashed(bits + 40, cols, rows[:, None])
+    seeds_x = (cols + 0.15 + 0.7 * share(seeds)).astype(np.float32) * np.float32(_BLOCK)
+    seeds_y = rows[:, None] + 0.15 + 0.7 * share(hashed(bits + 41, seeds))
+    seeds_y = seeds_y.astype(np.float32) * np.float32(_BLOCK)
+    cell = (row - first_row) * len(cols) + (col - first_col)
     near = np.full((2, *u.shape), np.float32(1e12))
     name = np.zeros((2, *u.shape), dtype=np.uint32)
     place = np.zeros((2, 2, *u.shape), dtype=np.float32)
     for dc in (-1, 0, 1):
         for dr in (-1, 0, 1):
-            seed = hashed(bits + 40, col + dc, row + dr)
-            sx = (col + dc + 0.15 + 0.7 * share(seed)) * np.float32(_BLOCK)
-            sy = (row + dr + 0.15 + 0.7 * share(hashed(bits + 41, seed))) * np.float32(_BLOCK)
+            at = cell + (dr * len(cols) + dc)
+            seed, sx, sy = (table.ravel()[at] for table in (seeds, seeds_x, seeds_y))
             found = np.square(u - sx) + np.square(v - sy)
             first = found < near[0]
             second = ~first & (found < near[1])
             near[1] = np.where(first, near[0], np.where(second, found, near[1]))
             name[1] = np.where(first, name[0], np.where(second, seed, name[1]))
-            for axis, at in enumerate((sx, sy)):
+            for axis, seed_at in enumerate((sx, sy)):
                 old = place[axis]
-                old[1] = np.where(first, old[0], np.where(second, at, old[1]))
-                old[0] = np.where(first, at, old[0])
+                old[1] = np.where(first, old[0], np.where(second, seed_at, old[1]))
+                old[0] = np.where(first, seed_at, old[0])
             near[0] = np.where(first, found, near[0])
             name[0] = np.where(first, seed, name[0])
     (x1, x2), (y1, y2) = place
