@@ -17,6 +17,7 @@ import rasterio.features
 import rasterio.warp
 from affine import Affine
 from numpy.typing import NDArray
+from rasterio._err import CPLE_BaseError  # what GDAL raises when it closes a file
 from rasterio.enums import Resampling
 from rasterio.errors import RasterioError
 from rasterio.windows import Window as RasterioWindow
@@ -298,7 +299,7 @@ def _named(path: Path) -> Iterator[None]:
     """Turn rasterio's errors into one that names the file."""
     try:
         yield
-    except (RasterioError, OSError) as error:
+    except (RasterioError, CPLE_BaseError, OSError) as error:
         raise TileError(
             f"A raster must be readable, but {path} is not: {str(error).splitlines()[0]}\n"
             "It is missing, damaged or no raster: deliver it again."
@@ -343,7 +344,7 @@ def _write(
         with RasterFile(unfinished) as written:  # a full disk shows only here
             written.require_whole()
         os.replace(unfinished, path)
-    except (RasterioError, OSError) as error:
+    except (RasterioError, CPLE_BaseError, OSError) as error:
         raise TileError(f"A raster must be writable, but {path} is not: {error}") from error
     finally:
         with suppress(OSError):
