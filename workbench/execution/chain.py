@@ -28,7 +28,7 @@ from workbench.execution.parameters import (
     declared_parameters,
     parse_parameters,
 )
-from workbench.execution.source import notebook_title, read_notebook
+from workbench.execution.source import notebook_title, read_cells
 
 CHAIN_KEYS: dict[str, tuple[type, ...]] = {
     "title": (str,),
@@ -90,7 +90,7 @@ def read_chain(path: str | Path) -> Chain:
     if not path.is_file():
         raise NotebookRunError(f"There is no chain or notebook {path}.")
     if path.suffix == ".ipynb":
-        title = notebook_title(read_notebook(path)) or path.stem
+        title = notebook_title(read_cells(path)) or path.stem
         return Chain(path, title, (ChainStep(path),))
     document = read_document(path.read_text(encoding="utf-8"))
     problems = document.problems or _Check(document, path.parent).problems

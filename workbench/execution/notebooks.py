@@ -16,8 +16,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-import nbformat
-
 from workbench.errors import NotebookRunError
 from workbench.execution.artifacts import STEP_VARIABLE, outputs_path, read_outputs
 from workbench.execution.files import write_text
@@ -26,9 +24,11 @@ from workbench.execution.outcome import CellWatch, outcome
 from workbench.execution.parameters import check_parameters, declared_parameters
 from workbench.execution.provenance import provenance
 from workbench.execution.records import Failure, StepRecord, now, read_record
-from workbench.execution.source import code_hash, is_executed, notebook_title, read_notebook
+from workbench.execution.source import code_hash, notebook_title, read_cells
 
 if TYPE_CHECKING:
+    import nbformat
+
     from workbench.execution.kernels import KernelControl
 
 AUTOSAVE_SECONDS = 5
@@ -148,18 +148,18 @@ def _begin(job: Job, given: dict[str, Any], resolved: dict[str, Any]) -> StepRec
     ):
         (job.run_dir / artifact["path"]).unlink(missing_ok=True)
     outputs_path(job.run_dir, job.step).unlink(missing_ok=True)
-    node = read_notebook(job.notebook)
+    cells = read_cells(job.notebook)
     record = StepRecord(
         step=job.step,
         notebook=str(job.notebook),
         reason=job.reason,
-        title=notebook_title(node),
+        title=notebook_title(cells),
         given=given,
         parameters=resolved,
-        code=code_hash(node),
+        code=code_hash(cells),
         inputs=job.inputs,
         started=now(),
-        code_cells=sum(is_executed(cell) for cell in node.cells),
+        code_cells=sum(cell.is_executed for cell in cells),
         seeds={k: v for k, v in resolved.items() if k.endswith("seed") and isinstance(v, int)},
         provenance=provenance(job.notebook),
         executed=f"notebooks/{job.step}.ipynb",
@@ -187,6 +187,8 @@ def _execute(
     job: Job, record: StepRecord, control: "KernelControl", stdout: IO[str], stderr: IO[str]
 ) -> None:
     """Run the cells and put status, cells and failure into `record`."""
+    import nbformat
+
     from workbench.execution.kernels import stop_after
 
     def began() -> None:
@@ -194,10 +196,9 @@ def _execute(
         if job.on_cell is not None:
             job.on_cell(record)
 
-    node = read_notebook(job.notebook)
+    node = nbformat.v4.upgrade(nbformat.read(job.notebook, as_version=4))  # cells have ids
     options = {
         "parameters": record.given,
-        "cwd": str(job.notebook.parent),
         "stdout_file": stdout,
         "stderr_file": stderr,
         "kernel_manager_class": control.manager_class(),
@@ -214,7 +215,7 @@ def _execute(
 
 
 def _papermill(
-    node: nbformat.NotebookNode, executed: Path, watch: CellWatch, options: dict[str, Any]
+    node: "nbformat.NotebookNode", executed: Path, watch: CellWatch, options: dict[str, Any]
 ) -> Exception | None:
     """Execute `node` and return what papermill raised instead of raising it."""
     with warnings.catch_warnings():
@@ -269,6 +270,8 @@ def _finish(job: Job, record: StepRecord) -> None:
 
 def _correct_metadata(executed: Path, record: StepRecord) -> None:
     """Replace papermill's claim about each cell by what was seen."""
+    import nbformat
+
     node = nbformat.read(executed, as_version=4)
     seen = {cell.id: cell.status for cell in record.cells}
     for cell in node.cells:

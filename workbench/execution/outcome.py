@@ -7,18 +7,19 @@ interrupt; nothing here looks at it.
 import signal
 import time
 from collections.abc import Callable
-from typing import Any
-
-import nbformat
+from typing import TYPE_CHECKING, Any
 
 from workbench.execution.records import CellRecord, Failure, Status, StepRecord
+
+if TYPE_CHECKING:
+    import nbformat
 
 
 class CellWatch:
     """Keeps the record's cells in step with the kernel, by nbclient's callbacks."""
 
     def __init__(
-        self, node: nbformat.NotebookNode, record: StepRecord, on_cell: Callable[[], None]
+        self, node: "nbformat.NotebookNode", record: StepRecord, on_cell: Callable[[], None]
     ) -> None:
         self.numbers = {cell.get("id", ""): n for n, cell in enumerate(node.cells, start=1)}
         tagged = [c for c in node.cells if "parameters" in c.metadata.get("tags", [])]
@@ -26,7 +27,7 @@ class CellWatch:
         self.record, self.on_cell = record, on_cell
         self._began = 0.0
 
-    def begins(self, cell: nbformat.NotebookNode, cell_index: int) -> None:
+    def begins(self, cell: "nbformat.NotebookNode", cell_index: int) -> None:
         number = self.numbers.get(cell.get("id", ""), self.parameters_cell)
         line = next((s for s in cell.source.splitlines() if s.strip()), "").strip()[:100]
         self.record.cells.append(CellRecord(number, cell.get("id", ""), line, "running"))
@@ -34,7 +35,7 @@ class CellWatch:
         self.on_cell()
 
     def ended(
-        self, cell: nbformat.NotebookNode, cell_index: int, execute_reply: dict[str, Any]
+        self, cell: "nbformat.NotebookNode", cell_index: int, execute_reply: dict[str, Any]
     ) -> None:
         content = execute_reply["content"]
         current = self.record.cells[-1]

@@ -17,7 +17,7 @@ from workbench.catalog.document import read_document
 from workbench.catalog.problems import did_you_mean
 from workbench.errors import NotebookParameterError
 from workbench.execution.literals import LiteralValueError, accept, is_supported, parse_text
-from workbench.execution.source import read_notebook
+from workbench.execution.source import read_cells
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,7 @@ def declared_parameters(notebook: Path) -> dict[str, Parameter]:
         NotebookParameterError: If the file is no notebook, if two cells are tagged, or if the cell
             holds anything but lines ``name: type = literal``.
     """
-    node = read_notebook(notebook)
-    cells = [c for c in node.cells if "parameters" in c.metadata.get("tags", [])]
+    cells = [cell for cell in read_cells(notebook) if cell.is_parameters]
     if len(cells) > 1:
         raise NotebookParameterError(
             f"{notebook.name} must have one cell tagged 'parameters', but has {len(cells)}."

@@ -26,7 +26,7 @@ pre { white-space: pre-wrap; overflow-wrap: anywhere; margin: 6px 0; }
 .ok { color: var(--ok); } .bad { color: var(--bad); } .idle { color: var(--idle); }
 .scroll { overflow-x: auto; max-width: 100%; }
 table { border-collapse: collapse; font-size: 0.92rem; }
-.steps { width: 100%; min-width: 480px; }
+.steps { width: 100%; }
 .steps th, .steps td { overflow-wrap: normal; }
 .steps td:first-child, .steps td:last-child, .steps th { white-space: nowrap; }
 h2 .faint { font-weight: 400; }
@@ -50,6 +50,10 @@ dl { display: grid; grid-template-columns: max-content minmax(0, 1fr); gap: 2px 
   font-size: 0.92rem; }
 dt { color: var(--faint); } dd { margin: 0; }
 @media (max-width: 560px) {
-  dl { grid-template-columns: minmax(0, 1fr); } dd { margin-bottom: 6px; } }
+  dl { grid-template-columns: minmax(0, 1fr); } dd { margin-bottom: 6px; }
+  .steps tr:first-child { display: none; }
+  .steps tr { display: block; border-bottom: 1px solid var(--line); padding: 6px 0; }
+  .steps td { display: inline-block; border: 0; padding: 0 10px 0 0; }
+  .steps td:nth-child(3) { display: block; } }
 @media print { details > * { display: block; } }
 """

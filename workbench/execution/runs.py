@@ -20,7 +20,7 @@ from workbench.execution.parameters import check_parameters
 from workbench.execution.records import RunRecord, Status, StepNote, StepRecord, now, read_record
 from workbench.execution.report import write_report
 from workbench.execution.resume import inputs_of, reason_to_run
-from workbench.execution.source import code_hash, read_notebook
+from workbench.execution.source import code_hash, read_cells
 
 Tell = Callable[[StepNote], None]
 
@@ -168,7 +168,7 @@ class _Run:
             read_record(self.run_dir, step.name),
             self.run_dir,
             notebook=step.notebook,
-            code=code_hash(read_notebook(step.notebook)),
+            code=code_hash(read_cells(step.notebook)),
             parameters=check_parameters(step.notebook, given),
             inputs=inputs_of(records, step.needs),
         )

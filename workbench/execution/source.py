@@ -1,44 +1,73 @@
-"""A notebook as it is written: its cells, its title, the hash of its code."""
+"""A notebook as it is written: its cells, its title, the hash of its code.
+
+Read as plain JSON: nbformat takes seconds to import and is needed only where cells are run.
+"""
 
 import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-
-import nbformat
+from typing import Any
 
 from workbench.errors import NotebookParameterError
 
 
-def read_notebook(notebook: Path) -> nbformat.NotebookNode:
-    """Read a notebook as nbformat 4.5, in which cells have ids.
+@dataclass(frozen=True)
+class Cell:
+    """One cell of a notebook."""
+
+    kind: str
+    """``code``, ``markdown`` or ``raw``."""
+
+    source: str
+    tags: tuple[str, ...] = ()
+
+    @property
+    def is_executed(self) -> bool:
+        """Whether a run executes it: code that is not empty."""
+        return self.kind == "code" and bool(self.source.strip())
+
+    @property
+    def is_parameters(self) -> bool:
+        """Whether it is the cell that declares the parameters."""
+        return self.kind == "code" and "parameters" in self.tags
+
+
+def read_cells(notebook: Path) -> list[Cell]:
+    """Read the cells of a notebook.
 
     Raises:
-        NotebookParameterError: If the file is missing or no notebook.
+        NotebookParameterError: If the file is missing or no notebook of format 4.
     """
     try:
-        return nbformat.v4.upgrade(nbformat.read(notebook, as_version=4))
+        value = json.loads(notebook.read_text(encoding="utf-8"))
+        if value["nbformat"] != 4:
+            raise ValueError(f"its format is {value['nbformat']}, not 4")
+        return [_cell(cell) for cell in value["cells"]]
     except FileNotFoundError:
         raise NotebookParameterError(f"There is no notebook {notebook}.") from None
-    except Exception as error:  # nbformat raises whatever its parsers do
-        first = (str(error).splitlines() or [type(error).__name__])[0][:120]
-        raise NotebookParameterError(f"{notebook} is not a readable notebook: {first}") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise NotebookParameterError(f"{notebook} is not a readable notebook: {error}.") from error
 
 
-def notebook_title(notebook: nbformat.NotebookNode) -> str:
-    """The first ``# `` heading of the notebook's text, or nothing."""
-    for cell in notebook.cells:
-        if cell.cell_type == "markdown":
+def _cell(value: dict[str, Any]) -> Cell:
+    source = value["source"]  # text, or a list of lines
+    text = source if isinstance(source, str) else "".join(source)
+    return Cell(value["cell_type"], text, tuple(value["metadata"].get("tags", ())))
+
+
+def notebook_title(cells: Sequence[Cell]) -> str:
+    """The first ``# `` heading of the text cells, or nothing."""
+    for cell in cells:
+        if cell.kind == "markdown":
             for line in cell.source.splitlines():
                 if line.startswith("# "):
-                    return str(line[2:].strip())
+                    return line[2:].strip()
     return ""
 
 
-def code_hash(notebook: nbformat.NotebookNode) -> str:
-    """SHA-256 of the notebook's code cells, in order; text and outputs do not count."""
-    code = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+def code_hash(cells: Sequence[Cell]) -> str:
+    """SHA-256 of the code cells, in order; text and outputs do not count."""
+    code = [cell.source for cell in cells if cell.kind == "code"]
     return hashlib.sha256("\0".join(code).encode()).hexdigest()
-
-
-def is_executed(cell: nbformat.NotebookNode) -> bool:
-    """Whether the cell is one that a run executes: code that is not empty."""
-    return cell.cell_type == "code" and bool(cell.source.strip())
