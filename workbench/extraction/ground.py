@@ -33,18 +33,18 @@ def overlapping_pairs(left: "gpd.GeoDataFrame", right: "gpd.GeoDataFrame") -> Pa
         Two (P,) arrays: row numbers in `left` and in `right`.
     """
     mine, other = left.geometry.to_numpy(), right.geometry.to_numpy()
-    first, second = shapely.STRtree(other).query(mine, predicate="intersects")
+    first, second = shapely.STRtree(other).query(mine)  # boxes meet: cheap, and squares are next
     as_squares = np.zeros(len(first), dtype=bool)
     overlap = np.zeros(len(first), dtype=bool)
     if all(set(BOUNDS) | {"crs"} <= set(table.columns) for table in (left, right)):
         as_squares = left["crs"].to_numpy()[first] == right["crs"].to_numpy()[second]
-        a, b = left[BOUNDS].to_numpy(float)[first], right[BOUNDS].to_numpy(float)[second]
-        size = np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2])
+        one, two = left[BOUNDS].to_numpy(float)[first], right[BOUNDS].to_numpy(float)[second]
+        size = np.minimum(one[:, 2:], two[:, 2:]) - np.maximum(one[:, :2], two[:, :2])
         overlap = as_squares & (size > 1e-6).all(axis=1)  # a micrometre: rounding of coordinates
     rest = np.flatnonzero(~as_squares)
-    shared = area_m2(shapely.intersection(mine[first[rest]], other[second[rest]]))
-    smaller = np.minimum(area_m2(mine)[first[rest]], area_m2(other)[second[rest]])
-    overlap[rest] = shared > SLIVER * smaller
+    a, b = mine[first[rest]], other[second[rest]]
+    shared = area_m2(shapely.intersection(a, b))
+    overlap[rest] = shared > SLIVER * np.minimum(area_m2(a), area_m2(b))
     return first[overlap], second[overlap]
 
 
