@@ -79,7 +79,9 @@ def drop_duplicates(
                 dropped[i] = DroppedTile(given[i], given[rival].id, _reason(given[i], given[rival]))
     for item in dropped.values():
         log.info("dropped tile %s: %s", item.tile.id, item.reason)
-    return [t for i, t in enumerate(given) if i not in dropped], [dropped[i] for i in sorted(dropped)]
+    return [t for i, t in enumerate(given) if i not in dropped], [
+        dropped[i] for i in sorted(dropped)
+    ]
 
 
 def _agree(a: Tile, b: Tile, min_shared: float) -> bool:
