@@ -108,6 +108,8 @@ def _acquired(properties: Mapping[str, Any], name: str) -> datetime:
 
 
 def _footprint(geometry: object, name: str) -> Polygon | MultiPolygon:
+    if not isinstance(geometry, dict):
+        raise TileError(f"Item {name} must have a polygon for geometry, but has {geometry!r:.60}.")
     try:
         found = shapely.from_geojson(json.dumps(geometry))
     except shapely.errors.GEOSException as error:
