@@ -99,15 +99,16 @@ function squareIndex(quads) {
 function squareLayer(quads, index, classOf, colours, visible) {
   const rgba = new Uint32Array(Uint8Array.from(colours.flatMap((hex) => [1, 3, 5].map((k) => parseInt(hex.slice(k, k + 2), 16)).concat(255))).buffer);
 
-  // Squares of up to three pixels: every pixel a square touches, the longest series on top.
+  // Squares of up to two pixels: every pixel a square touches, the longest series on top.
   function drawDots(context, size, scale, left, top) {
     const best = new Int8Array(size * size).fill(-1);
     index.within(left / scale, top / scale, (left + size) / scale, (top + size) / scale, (i, turn) => {
-      const k = classOf[i];
+      const k = classOf[i], q = 8 * i;
       if (!visible[k]) return;
-      const x0 = Math.floor((quads[8 * i] + turn) * scale - left), y1 = Math.floor(quads[8 * i + 1] * scale - top);
-      const x1 = Math.max(x0 + 1, Math.floor((quads[8 * i + 4] + turn) * scale - left));
-      const y0 = Math.min(y1 - 1, Math.floor(quads[8 * i + 5] * scale - top));
+      const x0 = Math.floor((Math.min(quads[q], quads[q + 6]) + turn) * scale - left);
+      const x1 = Math.ceil((Math.max(quads[q + 2], quads[q + 4]) + turn) * scale - left);
+      const y0 = Math.floor(Math.min(quads[q + 5], quads[q + 7]) * scale - top);
+      const y1 = Math.ceil(Math.max(quads[q + 1], quads[q + 3]) * scale - top);
       for (let y = Math.max(0, y0); y < Math.min(size, y1); y++) {
         for (let x = Math.max(0, x0); x < Math.min(size, x1); x++) {
           if (best[y * size + x] < k) best[y * size + x] = k;
@@ -152,7 +153,7 @@ function squareLayer(quads, index, classOf, colours, visible) {
       canvas.width = canvas.height = size;
       const context = canvas.getContext("2d", { willReadFrequently: true });
       const scale = size * 2 ** coords.z;
-      const draw = index.reach * scale < 3 ? drawDots : drawSquares;
+      const draw = index.reach * scale < 2 ? drawDots : drawSquares;
       draw(context, size, scale, coords.x * size, coords.y * size);
     },
     repaint: function () {
