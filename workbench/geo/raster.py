@@ -279,11 +279,7 @@ def resampled(
 
 
 def mask_polygons(mask: NDArray[np.bool_], grid: PixelGrid) -> list[Polygon]:
-    """Trace the True pixels of a mask along their edges.
-
-    Args:
-        mask: (H, W) bool.
-        grid: Where the pixels lie.
+    """Trace the True pixels of a (H, W) mask along their edges.
 
     Returns:
         Polygons in the grid's CRS, one per 4-connected region, with holes.
