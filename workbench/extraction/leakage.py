@@ -94,13 +94,14 @@ def leak_report(
     """
     patches = _patches(split, plan)
     known = pd.concat([patches, _pretraining(pretraining)], ignore_index=True)
-    inside = known[known["split"] != BUFFER]
+    inside = known[known["split"] != BUFFER].copy()
+    inside["tile"], _ = pd.factorize(inside["tile_id"])  # numbers compare faster than strings
+    inside["place"], ids = pd.factorize(inside["location_id"])
     present = set(inside["split"])
     order = [PRETRAINING, *PARTS, *sorted(present - {PRETRAINING, *PARTS})]
     names = [name for name in order if name in present]
-    places = {name: plan for name in names}
-    if pretraining is not None:
-        places[PRETRAINING] = pretraining if _has_polygons(pretraining) else None
+    ours = _numbered(plan, ids)
+    places = {name: ours for name in names} | {PRETRAINING: _numbered(pretraining, ids)}
     found = [
         _compare(inside, seen, judged, places)
         for i, seen in enumerate(names)
@@ -111,7 +112,7 @@ def leak_report(
     return LeakReport(
         pairs=rows,
         patches=pd.concat(hit, ignore_index=True) if hit else pd.DataFrame(columns=_HIT_COLUMNS),
-        ground="polygons" if all(_has_polygons(places[n]) for n in names) else "location ids",
+        ground="polygons" if all(places[n] is not None for n in names) else "location ids",
         left_out=len(known) - len(inside),
     )
 
@@ -191,8 +192,12 @@ def _pretraining(table: "gpd.GeoDataFrame | pd.DataFrame | None") -> pd.DataFram
     return patches.assign(split=PRETRAINING)[_PATCH].astype(str)
 
 
-def _has_polygons(table: pd.DataFrame | None) -> bool:
-    return table is not None and "geometry" in table.columns
+def _numbered(table: pd.DataFrame | None, ids: pd.Index) -> "gpd.GeoDataFrame | None":
+    """Add the number of each location id in `ids`; None if the table has no polygons."""
+    if table is None or "geometry" not in table.columns:
+        return None
+    own = pd.Index(table["location_id"].astype(str))
+    return table.assign(place=ids.get_indexer(own))
 
 
 _COLUMNS = ["seen", "judged", "patches", "shared_tiles", "shared_locations", "shared_ground_m2"]
@@ -205,14 +210,14 @@ def _compare(
 ) -> tuple[list[object], pd.DataFrame]:
     """Compare two parts: the row of the report, and the affected patches of `judged`."""
     a, b = (patches[patches["split"] == name] for name in (seen, judged))
-    by_tile = b["tile_id"].isin(a["tile_id"])
-    same = np.intersect1d(a["location_id"], b["location_id"])
+    by_tile = b["tile"].isin(a["tile"])
+    same = np.intersect1d(a["place"], b["place"])
     area, on_ground = float("nan"), same
     if (one := places[seen]) is not None and (other := places[judged]) is not None:
         area, on_ground = _ground(one, a, other, b)
-    by_ground = b["location_id"].isin(on_ground)
+    by_ground = b["place"].isin(on_ground)
     affected = by_tile | by_ground
-    tiles = np.intersect1d(a["tile_id"], b["tile_id"])
+    tiles = np.intersect1d(a["tile"], b["tile"])
     row = [seen, judged, len(b), len(tiles), len(same), area]
     row += [int(by_tile.sum()), int(by_ground.sum()), int(affected.sum()), affected.mean()]
     hit = b.assign(seen=seen, judged=judged, by_tile=by_tile, by_ground=by_ground)
@@ -222,9 +227,8 @@ def _compare(
 def _ground(
     one: "gpd.GeoDataFrame", a: pd.DataFrame, other: "gpd.GeoDataFrame", b: pd.DataFrame
 ) -> tuple[float, np.ndarray]:
-    """Area shared by the locations of two parts, in m², and the ids of `b` that lie on it."""
-    left = one[one["location_id"].astype(str).isin(a["location_id"])]
-    right = other[other["location_id"].astype(str).isin(b["location_id"])]
+    """Area shared by the locations of two parts, in m², and the numbers of those of `b` on it."""
+    left = one[one["place"].isin(a["place"])]
+    right = other[other["place"].isin(b["place"])]
     pairs = overlapping_pairs(left, right)
-    ids = right["location_id"].astype(str).to_numpy()
-    return shared_ground_m2(left, right, pairs), ids[np.unique(pairs[1])]
+    return shared_ground_m2(left, right, pairs), right["place"].to_numpy()[np.unique(pairs[1])]
