@@ -11,11 +11,11 @@ import json
 import logging
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from platformdirs import user_cache_path
@@ -89,14 +89,15 @@ def fetch_package(source: PackageSource, checksum: str) -> Path:
 
 def _take_place(work: Path, folder: Path) -> None:
     """Rename a finished folder; one that is there already and whole (another process) may stay."""
+    if folder.exists() and not is_fetched(folder):
+        log.warning("%s was incomplete and is replaced", folder)
+        with suppress(FileNotFoundError):  # another process was faster
+            folder.rename(work.with_name("incomplete"))
     try:
         work.rename(folder)
     except OSError:
-        if is_fetched(folder):
-            return
-        log.warning("%s was incomplete and is replaced", folder)
-        folder.rename(work.with_name("incomplete"))
-        work.rename(folder)
+        if not is_fetched(folder):
+            raise
 
 
 def wheel_folder() -> Path:
@@ -141,7 +142,7 @@ def _download(source: PackageSource, checksum: str) -> Path:
                 "catalog's checksum is wrong."
             )
         kept = wheel_folder() / wheels[0].name
-        shutil.move(wheels[0], kept)
+        wheels[0].replace(kept)
     return kept
 
 

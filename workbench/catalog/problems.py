@@ -60,8 +60,9 @@ def did_you_mean(found: str, known: Iterable[str]) -> str:
         >>> did_you_mean("bandz", ["bands", "sensor"])
         ', did you mean "bands"?'
     """
-    close = difflib.get_close_matches(found.lower(), sorted(known), n=1, cutoff=0.6)
-    return f', did you mean "{close[0]}"?' if close else ""
+    lower = {name.lower(): name for name in sorted(known)}
+    close = difflib.get_close_matches(found.lower(), lower, n=1, cutoff=0.6)
+    return f', did you mean "{lower[close[0]]}"?' if close else ""
 
 
 def refuse(filename: str, problems: Iterable[Problem]) -> NoReturn:

@@ -4,6 +4,7 @@ import fnmatch
 import hashlib
 import stat
 import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
@@ -23,7 +24,7 @@ def sha256_of(path: Path) -> str:
 
 
 def unpack_members(
-    archive: Path, members: Sequence[str], target: Path
+    archive: Path, members: Sequence[str], target: Path, *, max_bytes: int = MAX_BYTES
 ) -> dict[str, dict[str, int | str]]:
     """Unpack the named members of a zip file and nothing else.
 
@@ -31,6 +32,7 @@ def unpack_members(
         archive: Zip file (a wheel).
         members: Paths inside it, or patterns with * and ?; each must find at least one file.
         target: Folder to fill; made if needed.
+        max_bytes: Most bytes to unpack in all, > 0.
 
     Returns:
         Bytes and SHA-256 of every file, by its path inside the archive.
@@ -42,9 +44,9 @@ def unpack_members(
     try:
         with zipfile.ZipFile(archive) as opened:
             chosen = _choose(opened.infolist(), members, archive.name)
-            _require_modest(chosen, archive.name)
+            _require_modest(chosen, archive.name, max_bytes)
             return {info.filename: _unpack(opened, info, target) for info in chosen}
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError) as error:
         raise CatalogError(
             f"{archive.name} cannot be unpacked: {error}.\nRemove {archive} and fetch again."
         ) from error
@@ -78,18 +80,18 @@ def _require_plain(name: str, info: zipfile.ZipInfo, archive: str) -> None:
         )
 
 
-def _require_modest(chosen: Sequence[zipfile.ZipInfo], archive: str) -> None:
+def _require_modest(chosen: Sequence[zipfile.ZipInfo], archive: str, max_bytes: int) -> None:
     total = sum(info.file_size for info in chosen)
     swollen = [
         info
         for info in chosen
         if info.file_size > max(_CHUNK, MAX_RATIO * max(1, info.compress_size))
     ]
-    if total > MAX_BYTES or swollen:
+    if total > max_bytes or swollen:
         what = f"{swollen[0].filename!r}" if swollen else "its members"
         raise CatalogError(
             f"{archive}: {what} would unpack to {total / 2**20:,.0f} MiB, more than a sample may "
-            f"have\n(at most {MAX_BYTES >> 20:,} MiB, and {MAX_RATIO} times its packed size)."
+            f"have\n(at most {max_bytes / 2**20:,.0f} MiB, and {MAX_RATIO} times its packed size)."
         )
 
 

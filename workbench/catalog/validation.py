@@ -130,29 +130,30 @@ def _between_fields(document: Document) -> Iterator[Problem]:
     for name, entry in datasets.items() if isinstance(datasets, dict) else ():
         if isinstance(entry, dict):
             path = ("datasets", name)
-            for key, message in (*_checksum_rule(entry), *_band_rule(entry)):
-                yield Problem(document.position((*path, key)), (*path, key), message)
+            for where, message in (*_checksum_rule(entry), *_band_rule(entry)):
+                yield Problem(document.position((*path, *where)), (*path, *where), message)
 
 
-def _checksum_rule(entry: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _checksum_rule(entry: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
     source = entry.get("source")
     kind = source.get("type") if isinstance(source, dict) else None
     if kind == "package" and "checksum" not in entry:
-        yield "checksum", "a package source needs the checksum of its wheel, sha256:…"
+        yield ("checksum",), "a package source needs the checksum of its wheel, sha256:…"
     if kind == "simulated" and "checksum" in entry:
-        yield "checksum", "simulated data have no checksum; their seed and parameters say it all"
+        yield ("checksum",), "simulated data have no checksum; their seed and parameters say it all"
     path = source.get("path") if isinstance(source, dict) else None
     if kind == "local" and "checksum" in entry and isinstance(path, str) and set(path) & set("*?["):
-        yield "checksum", "a checksum belongs to one file, but the path is a glob"
+        yield ("checksum",), "a checksum belongs to one file, but the path is a glob"
 
 
-def _band_rule(entry: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _band_rule(entry: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
     bands, name = entry.get("bands"), entry.get("sensor")
     if not isinstance(bands, list) or not all(isinstance(band, str) for band in bands):
         return
     if len(set(bands)) < len(bands):
-        yield "bands", "each band may be named once"
+        yield ("bands",), "each band may be named once"
     if name in SENSOR_NAMES:
         known = [band.name for band in sensor(name).bands]
-        for band in dict.fromkeys(b for b in bands if b not in known):
-            yield "bands", f'{name} has no band "{band}"{did_you_mean(band, known)}'
+        for i, band in enumerate(bands):
+            if band not in known:
+                yield ("bands", i), f'{name} has no band "{band}"{did_you_mean(band, known)}'

@@ -74,8 +74,8 @@ def _tile(scene: pd.DataFrame, outline: Polygon | MultiPolygon) -> Tile:
 def cells_outline(col: NDArray[np.intp], row: NDArray[np.intp]) -> Polygon | MultiPolygon:
     """Outline a set of unit cells, exactly: with holes, islands and a vertex at every corner.
 
-    Only edges between a cell in the set and one outside it are drawn, and the areas they enclose
-    are built from them: twenty times less work than merging all squares.
+    Only edges between a cell in the set and one outside it are drawn; of the faces between them,
+    those over cells of the set are kept. That is five times less work than merging all squares.
 
     Args:
         col: (N,) columns, from 0, to the east.
@@ -94,10 +94,11 @@ def cells_outline(col: NDArray[np.intp], row: NDArray[np.intp]) -> Polygon | Mul
     upright = np.stack([[x, 1 - y], [x, -y]]).transpose(2, 0, 1)  # (edges, ends, xy)
     y, x = np.nonzero(inside[1:] != inside[:-1])
     level = np.stack([[x - 1, -y], [x, -y]]).transpose(2, 0, 1)
-    edges = shapely.multilinestrings([*np.concatenate([upright, level]).astype(float)])
-    outline = shapely.build_area(edges)
-    assert isinstance(outline, Polygon | MultiPolygon)
-    return outline
+    edges = np.asarray(shapely.linestrings(np.concatenate([upright, level]).astype(float)))
+    faces = shapely.get_parts(shapely.polygonize(edges))
+    somewhere = np.floor(shapely.get_coordinates(shapely.point_on_surface(faces))).astype(int)
+    kept = faces[inside[-somewhere[:, 1], somewhere[:, 0] + 1]]
+    return kept[0] if len(kept) == 1 else shapely.multipolygons(kept)
 
 
 def _extent(col: NDArray[np.intp], row: NDArray[np.intp]) -> Polygon:
