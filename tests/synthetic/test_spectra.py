@@ -36,7 +36,7 @@ def simulated_scene() -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_known_mean_and_covariance_come_back() -> None:
-    """Reflectance is linear in DN: a class that swings between two others shows their difference."""
+    """Linear in DN: a class that swings between two others shows their difference."""
     cube, labels = simulated_scene()
     cube[:] = cube[:, :1]  # no variation inside the classes …
     cube[4, ::2] = cube[1, 0]  # … but class 5, half class 2 and half class 3

@@ -82,6 +82,11 @@ def plan_campaign(
 
     Raises:
         WorkbenchError: If a size is too small.
+
+    Example:
+        >>> plan = plan_campaign()
+        >>> len(plan.acquisitions), sorted({a.grid.crs for a in plan.acquisitions})
+        (24, ['EPSG:32616', 'EPSG:32632', 'EPSG:32633'])
     """
     least = NASTY_TILES if nasty else 1
     if n_tiles < least or tile_size < 32:
