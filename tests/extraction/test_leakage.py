@@ -1,37 +1,25 @@
 """The leak report finds what is planted, agrees with brute force, and reads published splits."""
 
-from pathlib import Path
+from datetime import datetime
 
-import geopandas as gpd
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyproj import Geod, Transformer
-from shapely import box, transform
+from shapely import box
 
 from workbench.errors import ManifestError
 from workbench.extraction.leakage import leak_report, read_split_files
 from workbench.extraction.splits import split_locations
+from workbench.extraction.views import temporal_views
+from workbench.geo.tile import Tile
 
 SIDE = 3840.0
 ZONE = "EPSG:32632"
 LINES = [("train", "0", "a"), ("train", "1", "b"), ("val", "2", "b"), ("test", "3", "a")]
 LINES += [("test", "4", "c"), ("test", "0", "d")]
-
-
-def plan_of(squares, tile_ids, crs=ZONE, prefix=""):
-    xy = np.array(squares, dtype=float).reshape(-1, 2)
-    move = Transformer.from_crs(crs, "EPSG:4326", always_xy=True).transform
-    shapes = [
-        transform(box(x, y, x + SIDE, y + SIDE), lambda p: np.column_stack(move(*p.T)))
-        for x, y in xy
-    ]
-    bounds = {"xmin": xy[:, 0], "ymin": xy[:, 1], "xmax": xy[:, 0] + SIDE, "ymax": xy[:, 1] + SIDE}
-    names = {"location_id": [f"{prefix}{i}" for i in range(len(xy))], "crs": crs}
-    columns = names | bounds | {"tile_ids": tile_ids}
-    return gpd.GeoDataFrame(columns, geometry=shapes, crs="EPSG:4326")
 
 
 def patches_of(lines):
@@ -74,7 +62,7 @@ def test_agrees_with_brute_force_for_any_split(numbers):
         assert row.share == pytest.approx(row.affected / len(judged))
 
 
-def test_a_random_split_is_reported_leaky_and_a_component_split_clean():
+def test_a_random_split_is_reported_leaky_and_a_component_split_clean(plan_of):
     squares = [(4e5 + SIDE * (i % 10), 5.4e6 + SIDE * (i // 10)) for i in range(100)]
     plan = plan_of(squares, [(f"t{i // 10}",) for i in range(100)])
     leaky = leak_report(split_locations(plan, by="random", seed=0), plan)
@@ -90,7 +78,7 @@ def test_a_random_split_is_reported_leaky_and_a_component_split_clean():
     assert clean.pairs["affected"].sum() == 0
 
 
-def test_shared_ground_is_measured_once_on_the_ellipsoid():
+def test_shared_ground_is_measured_once_on_the_ellipsoid(plan_of):
     half = SIDE / 2
     squares = [(5e5, 5.4e6), (5e5 + half, 5.4e6), (5e5 + half, 5.4e6), (6e5, 5.4e6)]
     plan = plan_of(squares, [("a",), ("b",), ("c",), ("d",)])
@@ -102,7 +90,7 @@ def test_shared_ground_is_measured_once_on_the_ellipsoid():
     assert (row.patches, row.by_ground, row.by_tile) == (3, 2, 0)
 
 
-def test_neighbours_that_touch_share_no_ground():
+def test_neighbours_that_touch_share_no_ground(plan_of):
     squares = [(3e5, 7.9e6), (3e5 + 1000, 7.9e6 + SIDE)]
     plan = plan_of(squares, [("a",), ("b",)])
     split = pd.Series(["train", "test"], index=plan["location_id"])
@@ -110,7 +98,7 @@ def test_neighbours_that_touch_share_no_ground():
     assert (row.by_ground, row.shared_ground_m2) == (0, 0)
 
 
-def test_pretraining_is_compared_by_polygons_across_zones_and_not_by_id():
+def test_pretraining_is_compared_by_polygons_across_zones_and_not_by_id(plan_of):
     x, y = Transformer.from_crs(ZONE, "EPSG:32633", always_xy=True).transform(720_000, 5_500_000)
     downstream = plan_of([(720_000, 5.5e6), (5e5, 5.5e6), (4e5, 5.5e6)], [("a",), ("b",), ("c",)])
     seen = plan_of([(x, y), (6e5, 2e6)], [("z",), ("b",)], "EPSG:32633", prefix="p")
@@ -123,7 +111,7 @@ def test_pretraining_is_compared_by_polygons_across_zones_and_not_by_id():
     assert report.leaky
 
 
-def test_pretraining_on_the_downstream_train_part_alone_is_no_leak():
+def test_pretraining_on_the_downstream_train_part_alone_is_no_leak(plan_of):
     downstream = plan_of([(5e5, 5.5e6), (4e5, 5.5e6)], [("a",), ("b",)])
     split = pd.Series(["train", "test"], index=downstream["location_id"])
     report = leak_report(split, downstream, pretraining=downstream.iloc[:1])
@@ -143,9 +131,9 @@ def test_a_buffer_belongs_to_no_part_and_is_counted():
     assert "buffer" not in set(report.pairs["seen"]) | set(report.pairs["judged"])
 
 
-def test_part_of_a_plan_may_be_judged():
+def test_part_of_a_plan_may_be_judged(plan_of):
     plan = plan_of([(5e5, 5.5e6), (4e5, 5.5e6), (3e5, 5.5e6)], [("a", "b"), ("b",), ("c",)])
-    report = leak_report(pd.Series({"0": "train", "1": "test"}), plan)
+    report = leak_report(pd.Series({"00000": "train", "00001": "test"}), plan)
     row = pair(report, "train", "test")
     assert (row.patches, row.affected) == (1, 1)
 
@@ -188,7 +176,7 @@ def test_a_line_of_another_form_is_named_by_file_and_number(tmp_path, line):
 
 
 def test_a_folder_without_a_split_says_what_it_has(tmp_path):
-    Path(tmp_path / "val.txt").write_text("1/2.tif\n")
+    (tmp_path / "val.txt").write_text("1/2.tif\n")
     with pytest.raises(ManifestError, match=r"A published split has two or three of train.txt"):
         read_split_files(tmp_path)
 
@@ -198,9 +186,28 @@ def test_a_series_needs_its_plan():
         leak_report(pd.Series({"0": "train"}))
 
 
-def test_a_split_that_names_other_locations_is_refused():
+def test_a_split_that_names_other_locations_is_refused(plan_of):
     plan = plan_of([(5e5, 5.5e6)], [("a",)])
     with pytest.raises(
         ValueError, match="A split names locations of its plan, but 1 are not in it"
     ):
-        leak_report(pd.Series({"0": "train", "x": "test"}), plan)
+        leak_report(pd.Series({"00000": "train", "x": "test"}), plan)
+
+
+@settings(max_examples=10, deadline=None)
+@given(seed=st.integers(0, 10_000))
+def test_what_the_planner_plans_can_be_split_clean_and_its_random_split_is_leaky(seed):
+    rng = np.random.default_rng(seed)
+    corners = np.column_stack([rng.uniform(10.5, 13, 12), rng.uniform(47, 48, 12)])
+    tiles = [
+        Tile(f"t{i}", datetime(2022, 6, 1 + i), box(x, y, x + 0.25, y + 0.2), "EPSG:32632")
+        for i, (x, y) in enumerate(corners)
+    ]
+    far = Tile("far", datetime(2022, 6, 30), box(20, 47, 20.25, 47.2), "EPSG:32634")
+    plan = temporal_views([*tiles, far])
+    fractions = (0.5, 0, 0.5)
+    whole = split_locations(plan, by="component", fractions=fractions, seed=seed, tiles=tiles)
+    report = leak_report(whole, plan)
+    assert not report.leaky
+    assert report.pairs["shared_ground_m2"].eq(0).all()
+    assert leak_report(split_locations(plan, by="random", seed=seed), plan).leaky

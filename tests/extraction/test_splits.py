@@ -3,7 +3,6 @@
 import logging
 from datetime import datetime
 
-import geopandas as gpd
 import networkx as nx
 import numpy as np
 import pandas as pd
@@ -11,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyproj import Transformer
-from shapely import box, segmentize, transform
+from shapely import box, segmentize
 
 from workbench.extraction.splits import BUFFER, label_fractions, split_locations
 from workbench.geo.tile import Tile
@@ -21,43 +20,28 @@ ZONES = ("EPSG:32632", "EPSG:32633")
 PARTS = ("train", "val", "test")
 
 
-def to_lonlat(shape, crs):
-    move = Transformer.from_crs(crs, "EPSG:4326", always_xy=True).transform
-    return transform(shape, lambda xy: np.column_stack(move(*xy.T)))
-
-
-def plan_of(squares, tile_ids, crs=ZONES[0]):
-    """A plan with one location for each (xmin, ymin), in metres; ids follow the order."""
-    zones = [crs] * len(squares) if isinstance(crs, str) else crs
-    xy = np.array(squares, dtype=float).reshape(-1, 2)
-    bounds = {"xmin": xy[:, 0], "ymin": xy[:, 1], "xmax": xy[:, 0] + SIDE, "ymax": xy[:, 1] + SIDE}
-    shapes = [
-        to_lonlat(box(x, y, x + SIDE, y + SIDE), c) for (x, y), c in zip(xy, zones, strict=True)
-    ]
-    names = {
-        "location_id": [f"{i:05d}" for i in range(len(xy))],
-        "crs": zones,
-        "tile_ids": tile_ids,
-    }
-    return gpd.GeoDataFrame(names | bounds, geometry=shapes, crs="EPSG:4326")
-
-
-def campaign(rng, n_tiles=24, span=260_000.0, size=20_000.0):
+@pytest.fixture(scope="session")
+def campaign(plan_of, to_lonlat):
     """Random square tiles in one zone, and every lattice square that some tile holds whole."""
-    corner = np.round(rng.uniform(0, span, (n_tiles, 2)) / 30) * 30 + [400_000, 5_400_000]
-    lattice = np.unique(np.floor(corner / SIDE), axis=0) * SIDE
-    steps = np.stack(np.meshgrid(np.arange(7), np.arange(7)), axis=-1).reshape(-1, 2) * SIDE
-    squares = np.unique((lattice[:, None] + steps).reshape(-1, 2), axis=0)
-    inside = (squares[:, None] >= corner) & (squares[:, None] + SIDE <= corner + size)
-    holds = inside.all(axis=2)
-    some = holds.any(axis=1)
-    ids = [tuple(f"t{i}" for i in np.flatnonzero(row)) for row in holds[some]]
-    outlines = [to_lonlat(segmentize(box(*c, *(c + size)), 500), ZONES[0]) for c in corner]
-    tiles = [
-        Tile(f"t{i}", datetime(2022, 6, 1 + i % 28), outline, ZONES[0])
-        for i, outline in enumerate(outlines)
-    ]
-    return plan_of(squares[some], ids), tiles
+
+    def make(seed, n_tiles=24, span=260_000.0, size=20_000.0):
+        rng = np.random.default_rng(seed)
+        corner = np.round(rng.uniform(0, span, (n_tiles, 2)) / 30) * 30 + [400_000, 5_400_000]
+        lattice = np.unique(np.floor(corner / SIDE), axis=0) * SIDE
+        steps = np.stack(np.meshgrid(np.arange(7), np.arange(7)), axis=-1).reshape(-1, 2) * SIDE
+        squares = np.unique((lattice[:, None] + steps).reshape(-1, 2), axis=0)
+        inside = (squares[:, None] >= corner) & (squares[:, None] + SIDE <= corner + size)
+        holds = inside.all(axis=2)
+        some = holds.any(axis=1)
+        ids = [tuple(f"t{i}" for i in np.flatnonzero(row)) for row in holds[some]]
+        outlines = [to_lonlat(segmentize(box(*c, *(c + size)), 500), ZONES[0]) for c in corner]
+        tiles = [
+            Tile(f"t{i}", datetime(2022, 6, 1 + i % 28), outline, ZONES[0])
+            for i, outline in enumerate(outlines)
+        ]
+        return plan_of(squares[some], ids), tiles
+
+    return make
 
 
 def pixels(plan, gsd=960.0):
@@ -79,8 +63,8 @@ def pairs_of_sides(plan, split):
 
 @settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 10_000))
-def test_a_component_split_shares_no_pixel_no_place_no_tile_and_no_ground_of_tiles(seed):
-    plan, tiles = campaign(np.random.default_rng(seed))
+def test_a_component_split_shares_no_pixel_no_place_no_tile_and_no_ground_of_tiles(campaign, seed):
+    plan, tiles = campaign(seed)
     split = split_locations(plan, by="component", seed=seed, tiles=tiles)
     footprint = {tile.id: tile.footprint for tile in tiles}
     for one, other in pairs_of_sides(plan, split):
@@ -93,8 +77,8 @@ def test_a_component_split_shares_no_pixel_no_place_no_tile_and_no_ground_of_til
 
 @settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 10_000))
-def test_components_are_those_of_a_brute_force_graph(seed):
-    plan, _ = campaign(np.random.default_rng(seed))
+def test_components_are_those_of_a_brute_force_graph(campaign, seed):
+    plan, _ = campaign(seed)
     graph = nx.Graph()
     for row in plan.itertuples():
         graph.add_edges_from((row.location_id, tile) for tile in row.tile_ids)
@@ -104,7 +88,7 @@ def test_components_are_those_of_a_brute_force_graph(seed):
         assert split[sorted(component & set(split.index))].nunique() == 1
 
 
-def test_ground_links_locations_that_share_no_tile():
+def test_ground_links_locations_that_share_no_tile(plan_of):
     squares = [(5e5, 0), (5e5 + SIDE - 30, 0), (6e5, 0), (7e5, 0)]
     plan = plan_of(squares, [("a",), ("b",), ("c",), ("d",)])
     by_ground = split_locations(plan, by="component", seed=0)
@@ -113,14 +97,14 @@ def test_ground_links_locations_that_share_no_tile():
     assert split_locations(plan, by="tile", seed=0).attrs["groups"] == 4
 
 
-def test_squares_that_touch_are_apart_even_staggered_in_the_north():
+def test_squares_that_touch_are_apart_even_staggered_in_the_north(plan_of):
     squares = [(3e5, 7.9e6), (3e5 + SIDE / 3, 7.9e6 + SIDE), (3e5 + SIDE, 7.9e6)]
     plan = plan_of(squares, [("a",), ("b",), ("c",)])
     assert plan.geometry[0].intersection(plan.geometry[1]).area > 0  # as polygons, a sliver
     assert split_locations(plan, by="component", seed=0).attrs["groups"] == 3
 
 
-def test_overlap_is_seen_across_a_zone_border():
+def test_overlap_is_seen_across_a_zone_border(plan_of):
     x, y = Transformer.from_crs(*ZONES, always_xy=True).transform(720_000, 5_500_000)
     crs = [ZONES[0], ZONES[1], ZONES[0], ZONES[0]]
     squares = [(720_000, 5_500_000), (x, y), (5e5, 5.5e6), (4e5, 5.5e6)]
@@ -130,8 +114,8 @@ def test_overlap_is_seen_across_a_zone_border():
 
 
 @pytest.mark.parametrize("by", ["component", "tile", "block", "random"])
-def test_the_order_of_the_plan_does_not_matter(by):
-    plan, _ = campaign(np.random.default_rng(3))
+def test_the_order_of_the_plan_does_not_matter(campaign, by):
+    plan, _ = campaign(3)
     shuffled = plan.sample(frac=1, random_state=1)
     options = {"by": by, "seed": 5, "block_size_m": 40_000}
     split, again = split_locations(plan, **options), split_locations(shuffled, **options)
@@ -140,8 +124,8 @@ def test_the_order_of_the_plan_does_not_matter(by):
 
 
 @pytest.mark.parametrize("by", ["component", "tile", "block", "random"])
-def test_the_seed_decides(by):
-    plan, _ = campaign(np.random.default_rng(3))
+def test_the_seed_decides(campaign, by):
+    plan, _ = campaign(3)
     draws = [split_locations(plan, by=by, seed=s, block_size_m=20_000) for s in (1, 1, 2, 3)]
     assert draws[0].equals(draws[1])
     assert not all(draws[0].equals(other) for other in draws[2:])
@@ -153,7 +137,7 @@ def test_the_seed_decides(by):
     seed=st.integers(0, 100),
     test=st.floats(0.05, 0.5),
 )
-def test_fractions_are_met_as_far_as_groups_allow_and_no_part_is_empty(sizes, seed, test):
+def test_fractions_are_met_as_far_as_groups_allow_and_no_part_is_empty(plan_of, sizes, seed, test):
     tile_ids = [(f"t{g}",) for g, size in enumerate(sizes) for _ in range(size)]
     squares = [(1e5 + i % 100 * SIDE, i // 100 * SIDE) for i in range(len(tile_ids))]
     fractions = (0.9 - test, 0.1, test)
@@ -167,7 +151,7 @@ def test_fractions_are_met_as_far_as_groups_allow_and_no_part_is_empty(sizes, se
 
 
 @pytest.mark.parametrize("n", [10, 11, 997])
-def test_a_random_split_meets_its_fractions_and_is_called_leaky(n, caplog):
+def test_a_random_split_meets_its_fractions_and_is_called_leaky(plan_of, n, caplog):
     plan = plan_of([(1e5 + i % 100 * SIDE, i // 100 * SIDE) for i in range(n)], [("t",)] * n)
     with caplog.at_level(logging.WARNING):
         split = split_locations(plan, by="random", seed=0)
@@ -178,7 +162,7 @@ def test_a_random_split_meets_its_fractions_and_is_called_leaky(n, caplog):
     assert abs(counts["val"] - 0.1 * n) < 1
 
 
-def test_blocks_hold_what_lies_in_one_square_of_a_zone():
+def test_blocks_hold_what_lies_in_one_square_of_a_zone(plan_of):
     rng = np.random.default_rng(0)
     squares = np.round(rng.uniform(400_000, 600_000, (200, 2)))
     plan = plan_of(squares, [("t",)] * 200, [ZONES[i % 2] for i in range(200)])
@@ -188,7 +172,7 @@ def test_blocks_hold_what_lies_in_one_square_of_a_zone():
     assert split.attrs["groups"] == len(set(block))
 
 
-def test_a_buffer_keeps_the_centres_of_two_parts_apart_and_spares_the_smallest_part():
+def test_a_buffer_keeps_the_centres_of_two_parts_apart_and_spares_the_smallest_part(plan_of):
     grid = [(4e5 + i * SIDE, 5.4e6 + j * SIDE) for i in range(30) for j in range(30)]
     plan = plan_of(grid, [("t",)] * len(grid))
     options = {"by": "block", "block_size_m": 20_000, "seed": 1}
@@ -203,22 +187,22 @@ def test_a_buffer_keeps_the_centres_of_two_parts_apart_and_spares_the_smallest_p
     assert (split == "val").sum() == (bare == "val").sum()
 
 
-def test_parts_may_have_other_names():
+def test_parts_may_have_other_names(plan_of):
     plan = plan_of([(1e5 + i * 9e3, 0.0) for i in range(8)], [(f"t{i}",) for i in range(8)])
     split = split_locations(plan, fractions={"fold1": 0.5, "fold2": 0.5}, seed=0)
     assert split.value_counts().to_dict() == {"fold1": 4, "fold2": 4}
 
 
-def test_a_part_of_share_zero_stays_empty():
+def test_a_part_of_share_zero_stays_empty(plan_of):
     plan = plan_of([(1e5 + i * 9e3, 0.0) for i in range(8)], [(f"t{i}",) for i in range(8)])
     assert set(split_locations(plan, fractions=(0.5, 0, 0.5), seed=0)) == {"train", "test"}
 
 
-def test_an_empty_plan_gives_an_empty_split():
+def test_an_empty_plan_gives_an_empty_split(plan_of):
     assert split_locations(plan_of([], []), seed=0).empty
 
 
-def test_too_few_components_are_an_error_that_says_what_to_do():
+def test_too_few_components_are_an_error_that_says_what_to_do(plan_of):
     plan = plan_of([(1e5, 0), (2e5, 0)], [("a", "b"), ("b",)])
     with pytest.raises(ValueError, match="into 3 parts needs at least 3 groups of locations, but"):
         split_locations(plan, by="component", seed=0)
@@ -236,13 +220,13 @@ def test_too_few_components_are_an_error_that_says_what_to_do():
         ({"by": "block", "block_size_m": 0}, "Blocks need block_size_m > 0 and buffer_m >= 0"),
     ],
 )
-def test_arguments_out_of_range(options, message):
+def test_arguments_out_of_range(plan_of, options, message):
     plan = plan_of([(1e5 + i * 9e3, 0.0) for i in range(5)], [(f"t{i}",) for i in range(5)])
     with pytest.raises(ValueError, match=message):
         split_locations(plan, seed=0, **options)
 
 
-def test_repeated_location_ids_are_refused():
+def test_repeated_location_ids_are_refused(plan_of):
     plan = plan_of([(1e5, 0), (2e5, 0), (3e5, 0)], [("a",), ("b",), ("c",)])
     plan["location_id"] = ["x", "y", "x"]
     with pytest.raises(ValueError, match="Location ids must be distinct, but 'x' is there 2 times"):

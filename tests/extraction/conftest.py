@@ -1,0 +1,44 @@
+"""Plans made by hand: squares in metres, as the planner would list them."""
+
+import geopandas as gpd
+import numpy as np
+import pytest
+from pyproj import Transformer
+from shapely import box, transform
+
+SIDE = 3840.0
+
+
+@pytest.fixture(scope="session")
+def to_lonlat():
+    """Project a shape's vertices from a CRS to longitude/latitude."""
+
+    def project(shape, crs):
+        move = Transformer.from_crs(crs, "EPSG:4326", always_xy=True).transform
+        return transform(shape, lambda xy: np.column_stack(move(*xy.T)))
+
+    return project
+
+
+@pytest.fixture(scope="session")
+def plan_of(to_lonlat):
+    """One location of 3840 m for each (xmin, ymin); ids count from 0, in one CRS or one each."""
+
+    def make(squares, tile_ids, crs="EPSG:32632", prefix=""):
+        zones = [crs] * len(squares) if isinstance(crs, str) else crs
+        low = np.array(squares, dtype=float).reshape(-1, 2)
+        high = low + SIDE
+        outlines = [box(*a, *b) for a, b in zip(low, high, strict=True)]
+        columns = {
+            "location_id": [f"{prefix}{i:05d}" for i in range(len(low))],
+            "crs": zones,
+            "xmin": low[:, 0],
+            "ymin": low[:, 1],
+            "xmax": high[:, 0],
+            "ymax": high[:, 1],
+            "tile_ids": tile_ids,
+        }
+        shapes = [to_lonlat(shape, zone) for shape, zone in zip(outlines, zones, strict=True)]
+        return gpd.GeoDataFrame(columns, geometry=shapes, crs="EPSG:4326")
+
+    return make
