@@ -82,6 +82,25 @@ def test_an_unreachable_index_says_what_to_do(source):
     assert all_files(cache_folder()) == []
 
 
+@pytest.mark.usefixtures("index")
+def test_a_network_that_is_cut_is_called_so(source, monkeypatch):
+    monkeypatch.delenv("PIP_NO_INDEX")
+    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")  # the discard port
+    monkeypatch.setenv("PIP_RETRIES", "1")
+    with pytest.raises(CatalogError, match="the package index cannot be reached"):
+        fetch_package(source, f"sha256:{'0' * 64}")
+
+
+@pytest.mark.usefixtures("index")
+def test_a_python_without_pip_is_called_so(source, tmp_path, monkeypatch):
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\necho 'python: No module named pip' >&2\nexit 1\n")
+    python.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(python))
+    with pytest.raises(CatalogError, match="this Python has no pip"):
+        fetch_package(source, f"sha256:{'0' * 64}")
+
+
 def test_a_wheel_put_into_the_cache_by_hand_is_used(keep, source):
     assert is_fetched(fetch_package(source, keep().checksum))
 

@@ -53,14 +53,12 @@ def read_document(text: str) -> Document:
     document = Document()
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
+        if root is not None:
+            document.value = _Reader(document).read(root, ())
     except yaml.YAMLError as error:
         document.problems.append(_syntax_problem(error))
-        return document
     except RecursionError:
         document.problems.append(Problem(Position(1, 1), (), "nested too deeply to be a catalog"))
-        return document
-    if root is not None:
-        document.value = _Reader(document).read(root, ())
     return document
 
 

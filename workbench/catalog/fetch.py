@@ -168,13 +168,17 @@ def _run_pip(source: PackageSource, folder: Path) -> None:
         raise CatalogError(_unreachable(source, reason)) from None
     if done.returncode != 0:
         log.info("pip said:\n%s", done.stderr)
-        raise CatalogError(_unreachable(source, _last_error(done.stderr)))
+        raise CatalogError(_unreachable(source, _reason(done.stderr)))
 
 
-def _last_error(lines: str) -> str:
+def _reason(lines: str) -> str:
+    if "connection broken by" in lines:  # pip goes on to say that it found no version
+        return "the package index cannot be reached"
+    if "No module named pip" in lines:
+        return "this Python has no pip (`python -m ensurepip` brings it)"
     said = [line.strip() for line in lines.splitlines() if line.strip()]
     errors: Sequence[str] = [line for line in said if line.startswith("ERROR:")] or said
-    return errors[-1].removeprefix("ERROR:").strip() if errors else "pip gave no reason"
+    return errors[-1].removeprefix("ERROR:").strip(" .") if errors else "pip gave no reason"
 
 
 def _unreachable(source: PackageSource, reason: str) -> str:
