@@ -3,8 +3,9 @@
 import geopandas as gpd
 import numpy as np
 import pytest
-from pyproj import Transformer
 from shapely import box, transform
+
+from workbench.geo.footprint import transformer
 
 SIDE = 3840.0
 
@@ -14,7 +15,7 @@ def to_lonlat():
     """Project a shape's vertices from a CRS to longitude/latitude."""
 
     def project(shape, crs):
-        move = Transformer.from_crs(crs, "EPSG:4326", always_xy=True).transform
+        move = transformer(crs, "EPSG:4326").transform
         return transform(shape, lambda xy: np.column_stack(move(*xy.T)))
 
     return project
