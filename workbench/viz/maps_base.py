@@ -64,8 +64,7 @@ class OfflineMap(folium.Map):
         self.add_child(CustomPane("land", z_index=150, pointer_events=False))
         if land is not None:
             self.add_child(_land_layer(land))
-        self.fit_bounds([[ymin, xmin], [ymax, xmax]], padding=(24, 24))
-        self.add_child(_Furniture(title))
+        self.add_child(_Furniture(title, [[ymin, xmin], [ymax, xmax]]))
 
     def page(self) -> str:
         """The map as one HTML document."""
@@ -99,7 +98,7 @@ class Legend(MacroElement):
 
 
 class _Furniture(MacroElement):
-    """Title, colours of sea and boxes, graticule, and a wheel that does not steal the page's."""
+    """Title, first view, colours, graticule, and a wheel that does not steal the page's."""
 
     _template = Template("""
         {% macro header(this, kwargs) %}
@@ -113,14 +112,15 @@ class _Furniture(MacroElement):
         L.Icon.Default.mergeOptions({{ this.icons|tojson }});
         L.Icon.Default.imagePath = " ";
         {{ this.code }}
-        dressMap({{ this._parent.get_name() }});
+        dressMap({{ this._parent.get_name() }}, {{ this.view|tojson }});
         {% endmacro %}
         """)
 
-    def __init__(self, title: str) -> None:
+    def __init__(self, title: str, view: list[list[float]]) -> None:
         super().__init__()
         self._name = "Furniture"
         self.title = title
+        self.view = view
         self.icons = assets.marker_icons()
         self.code = assets.script("map.js")
         self.style = (

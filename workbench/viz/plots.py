@@ -135,7 +135,8 @@ def location_timeline(
     acquired = [by_id[tile].acquired for tile in row["tile_ids"]]
     dates = pd.DataFrame({"acquired": acquired, "tile": list(row["tile_ids"])})
     span = (max(acquired) - min(acquired)).days
-    title = f"Location {row['location_id']}: {row['n_acquisitions']} dates within {span:,} days"
+    seen = f"{row['n_acquisitions']} dates within {span:,} days, {len(dates)} tiles"
+    title = f"Location {row['location_id']}: {seen}"
     drawn = _timeline(dates.assign(acquired=pd.DatetimeIndex(acquired).tz_localize(None)), title)
     height = 170 + 34 * len(dates)
     return _view(title, [drawn], picture(timeline_figure(dates, title)), height=height)
@@ -149,10 +150,17 @@ def _timeline(dates: pd.DataFrame, title: str) -> Any:
     written = [f"{time:%Y-%m-%d}" for time in dates["acquired"]]
     rows = ColumnDataSource(dates.assign(date=written))
     options: dict[str, Any] = {"x_axis_type": "datetime", "tools": "pan,reset"}
-    plot = figure(title=title, y_range=FactorRange(factors=list(dates["tile"])[::-1]), **options)
-    plot.segment(dates["acquired"].min(), "tile", "acquired", "tile", source=rows)
+    plot = figure(
+        title=title,
+        y_range=FactorRange(factors=list(dates["tile"])[::-1], range_padding=0.06),
+        **options,
+    )
+    plot.segment(
+        dates["acquired"].min(), "tile", "acquired", "tile", source=rows, color=palettes.BORDER
+    )
+    font: dict[str, Any] = {"text_font_size": "9.5pt", "text_color": palettes.INK}
     plot.scatter("acquired", "tile", source=rows, size=12, color=palettes.ACCENT, line_color=None)
-    plot.text("acquired", "tile", "date", source=rows, text_align="center", y_offset=-9)
+    plot.text("acquired", "tile", "date", source=rows, text_align="center", y_offset=-8, **font)
     plot.xaxis.axis_label = "Time of acquisition (UTC)"
     plot.x_range.update(range_padding=0.16)
     plot.grid.visible = False
@@ -217,6 +225,7 @@ def _graph(
         clim=(0, max(top, 1)),
         colorbar=True,
         clabel="Number of overlapping tiles",
+        colorbar_opts={"title_text_font_style": "normal"},
         node_size=13,
         node_line_color="white",
         edge_line_color=palettes.MUTED,

@@ -1,5 +1,14 @@
-// Lines of longitude and latitude that follow the zoom, and a wheel that zooms once the map is meant.
-function dressMap(map) {
+// The first view, lines of longitude and latitude that follow the zoom, and a wheel that zooms once the map is meant.
+function dressMap(map, view) {
+  // A frame below the fold may start without a size, which would fit the view to nothing: fit again until a reader acts.
+  const box = map.getContainer();
+  const fit = new ResizeObserver(() => {
+    map.invalidateSize({ animate: false });
+    if (map.getSize().x > 40 && map.getSize().y > 40) map.fitBounds(view, { padding: [24, 24], animate: false });
+  });
+  fit.observe(box);
+  for (const act of ["mousedown", "wheel", "touchstart", "keydown"]) box.addEventListener(act, () => fit.disconnect(), { capture: true, passive: true });
+
   const steps = [30, 20, 10, 5, 2, 1, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01];
   map.createPane("graticule").style.zIndex = 160;
   map.getPane("graticule").style.pointerEvents = "none";
