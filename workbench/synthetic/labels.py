@@ -161,8 +161,9 @@ def _trees(site: Site, grid: PixelGrid) -> tuple[NDArray[np.uint8], NDArray[np.u
     leaf_type, density = (np.zeros(grid.height * grid.width, np.uint8) for _ in range(2))
     for pixels, cover in _covers(site, grid, per_side=1):
         trees = np.isin(cover[0], land.TREES)
-        x, y = (n.astype(np.float32) for n in np.divmod(pixels, grid.width))
-        closure = 70 + 30 * smooth((site.landscape.seed, site.name, "closure"), x, y, 20.0)
+        x, y = land.sample_points(grid, site.landscape.crs, pixels=pixels)
+        u, v = ((n[0] - m).astype(np.float32) for n, m in zip((x, y), site.middle, strict=True))
+        closure = 70 + 30 * smooth((site.landscape.seed, site.name, "closure"), u, v, 200.0)
         density[pixels] = np.rint(trees * closure)
         leaf_type[pixels] = np.where(cover[0] == land.CONIFER, 2, trees)
     return leaf_type.reshape(grid.shape), density.reshape(grid.shape)

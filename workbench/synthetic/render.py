@@ -49,13 +49,13 @@ def render(acquisition: Acquisition, site: Site, *, surface: bool = False) -> Re
     """
     shape = acquisition.grid.shape
     valid = np.flatnonzero(acquisition.valid())
-    cube = np.full((shape[0] * shape[1], spectra.N_BANDS), NODATA, dtype=np.int16)
+    cube = np.full((spectra.N_BANDS, *shape), NODATA, dtype=np.int16)
+    flat = cube.reshape(spectra.N_BANDS, -1)
     layers = {name: np.zeros(shape, np.uint8) for name in LAYERS}
     layers["QUALITY_CLASSES"][:] = 3
     for first in range(0, len(valid), _CHUNK):
         at = valid[first : first + _CHUNK]
-        cube[at] = _pixels(acquisition, site, at, layers, surface)
-    cube = np.ascontiguousarray(cube.reshape(*shape, -1).transpose(2, 0, 1))
+        flat[:, at] = _pixels(acquisition, site, at, layers, surface).T
     defective = np.zeros(cube.shape, dtype=np.uint8)
     if not surface:
         cube[[band - 1 for band in acquisition.bad_bands]] = NODATA
