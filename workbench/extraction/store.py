@@ -1,0 +1,298 @@
+"""The patch store: a sharded Zarr 3 group made for mapping, and its direct reader.
+
+    patches.zarr/pixels    (acquisition, band, y, x), one chunk for each acquisition
+    patches.zarr/quality   (acquisition, y, x), bits of `QUALITY_BITS`
+    patches.zarr/time …    what is known about each place from the plan
+
+Any Zarr library reads it. `PatchStore` reads it faster: it takes a shard's index once and then maps
+the bytes of a patch, without copying them. docs/decisions/0007-patch-store.md has the reasons.
+"""
+
+import json
+import mmap
+import warnings
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workbench.errors import ManifestError
+from workbench.extraction.shards import EMPTY, LEVEL, Compression, read_index, unpacked
+from workbench.sensors import InputContract
+
+STORE = "patches.zarr"
+"""Name of the Zarr group in the folder of an extraction."""
+FORMAT = 1
+QUALITY_BITS: dict[str, int] = {
+    "nodata": 1, "defective": 2, "cloud": 4, "shadow": 8, "haze": 16, "cirrus": 32, "snow": 64,
+    "water": 128,
+}  # fmt: skip
+"""Bits of the quality array: a pixel without data in a kept band, with a defective one, …"""
+
+_MAPS = 256  # shards mapped at a time; each holds a file descriptor
+
+
+@dataclass(frozen=True)
+class StoreLayout:
+    """What a store looks like before anything is in it."""
+
+    places: int
+    """Number of places along `acquisition`, a multiple of `shard_size`."""
+    patch_size: int
+    """Side of a patch in pixels."""
+    dtype: str
+    """NumPy name of the stored type, as "int16"."""
+    shard_size: int
+    """Places in a shard, >= 1."""
+    contract: InputContract
+    """How the numbers are to be read; its bands are those of the store."""
+    compression: Compression | None = None
+    """How each chunk is compressed; None keeps plain bytes, which can be mapped."""
+
+    @property
+    def chunk(self) -> tuple[int, int, int]:
+        """(C, H, W) of one patch."""
+        return len(self.contract.band_names), self.patch_size, self.patch_size
+
+    @property
+    def fill(self) -> int | float:
+        """Number that stands for "no data": the contract's, or 0 where it names none."""
+        nodata = 0 if self.contract.nodata is None else self.contract.nodata
+        return float(nodata) if np.dtype(self.dtype).kind == "f" else int(nodata)
+
+
+def create_store(
+    path: Path, layout: StoreLayout, places: Mapping[str, NDArray[Any]] | None = None
+) -> None:
+    """Make an empty store; its pixels come shard by shard.
+
+    Args:
+        path: Folder of the group; it must not exist.
+        layout: What it holds.
+        places: What is known about each place, (places,) each: "time" (int64, seconds since 1970),
+            "epsg" (int32), "xmin", "ymax" (float64, metres in that CRS).
+    """
+    import zarr
+    from zarr.codecs import ZstdCodec
+
+    contract, shape, n = layout.contract, layout.chunk, layout.shard_size
+    told = {"format": FORMAT, "contract": contract.to_dict(), "quality_bits": QUALITY_BITS}
+    group = zarr.create_group(path, zarr_format=3, attributes={"spectral_workbench": told})
+    codec = ZstdCodec(level=LEVEL) if layout.compression else None
+    group.create_array(
+        "pixels",
+        shape=(layout.places, *shape),
+        chunks=(1, *shape),
+        shards=(n, *shape),
+        dtype=layout.dtype,
+        compressors=codec,
+        fill_value=layout.fill,
+        dimension_names=("acquisition", "band", "y", "x"),
+        attributes=_cf_attributes(contract),
+    )
+    group.create_array(
+        "quality",
+        shape=(layout.places, *shape[1:]),
+        chunks=(1, *shape[1:]),
+        shards=(n, *shape[1:]),
+        dtype="uint8",
+        compressors=codec,
+        fill_value=QUALITY_BITS["nodata"],
+        dimension_names=("acquisition", "y", "x"),
+        attributes={
+            "flag_masks": list(QUALITY_BITS.values()),
+            "flag_meanings": " ".join(QUALITY_BITS),
+        },
+    )
+    spectral = {"wavelength_nm": contract.wavelengths_nm, "fwhm_nm": contract.fwhm_nm}
+    for name, values in spectral.items():
+        array = np.array([np.nan if v is None else v for v in values], dtype=np.float64)
+        _small_array(group, name, array, "band", {"units": "nm"})
+    units = {"time": "seconds since 1970-01-01", "xmin": "m", "ymax": "m"}
+    for name, array in (places or {}).items():
+        _small_array(group, name, array, "acquisition", {"units": units.get(name, "1")})
+    with warnings.catch_warnings():  # xarray looks for it, other readers pass it over
+        warnings.filterwarnings("ignore", "Consolidated metadata", UserWarning)
+        zarr.consolidate_metadata(path)
+
+
+def _cf_attributes(contract: InputContract) -> dict[str, Any]:
+    """What lets xarray show values and NaN rather than stored numbers."""
+    found: dict[str, Any] = {"long_name": contract.units, "band_names": list(contract.band_names)}
+    if contract.nodata is not None and not np.isnan(contract.nodata):
+        found["_FillValue"] = int(contract.nodata)
+    found |= {"scale_factor": contract.scale} if contract.scale != 1 else {}
+    found |= {"add_offset": contract.offset} if contract.offset else {}  # 0 would cost float64
+    return found
+
+
+def _small_array(
+    group: Any, name: str, values: NDArray[Any], dim: str, attributes: Mapping[str, str]
+) -> None:
+    array = group.create_array(
+        name,
+        shape=values.shape,
+        chunks=(max(1, min(len(values), 65_536)),),
+        dtype=values.dtype,
+        compressors=None,
+        dimension_names=(dim,),
+        attributes=dict(attributes),
+    )
+    array[:] = values
+
+
+class PatchStore:
+    """Patches by place, mapped from the files; nothing is read before it is asked for.
+
+    It can be pickled and sent to workers; each opens its own maps.
+
+    Raises:
+        ManifestError: If there is no store, or it is of another layout or format.
+    """
+
+    def __init__(self, folder: Path | str) -> None:
+        """Open a store.
+
+        Args:
+            folder: Folder of an extraction, or its Zarr group.
+        """
+        folder = Path(folder)
+        self.path = folder / STORE if (folder / STORE).is_dir() else folder
+        meta = _metadata(self.path / "pixels")
+        told = _metadata(self.path)["attributes"].get("spectral_workbench", {})
+        if told.get("format") != FORMAT:
+            raise ManifestError(
+                f"A patch store of format {FORMAT} is read here, but {self.path} has format "
+                f"{told.get('format')}.\nExtract again with this version."
+            )
+        self.contract = InputContract.from_dict(told["contract"])
+        """How the numbers are to be read."""
+        self.shape: tuple[int, int, int] = tuple(meta["shape"][1:])
+        """(C, H, W) of a patch."""
+        self.dtype = np.dtype(meta["data_type"])
+        """Type of the stored numbers."""
+        self.places: int = meta["shape"][0]
+        """Number of places, empty ones included."""
+        codecs = [c["name"] for c in meta["codecs"][0]["configuration"]["codecs"]]
+        self.compression: Compression | None = "zstd" if "zstd" in codecs else None
+        """How chunks are compressed; None if they are plain bytes."""
+        self.shard_size: int = meta["chunk_grid"]["configuration"]["chunk_shape"][0]
+        """Places in a shard."""
+        self._forget()
+
+    def __len__(self) -> int:
+        return self.places
+
+    def pixels(self, place: int) -> NDArray[Any]:
+        """Give a patch.
+
+        Args:
+            place: The manifest's column `place`.
+
+        Returns:
+            (C, H, W) stored numbers; a read-only view of the file if chunks are plain bytes.
+
+        Raises:
+            ManifestError: If nothing is stored there, or the shard is damaged.
+        """
+        return np.frombuffer(self._chunk("pixels", place), self.dtype).reshape(self.shape)
+
+    def quality(self, place: int) -> NDArray[np.uint8]:
+        """Give the quality of a patch's pixels.
+
+        Returns:
+            (H, W) bits of `QUALITY_BITS`; read-only.
+
+        Raises:
+            ManifestError: See `pixels`.
+        """
+        return np.frombuffer(self._chunk("quality", place), np.uint8).reshape(self.shape[1:])
+
+    def __contains__(self, place: int) -> bool:
+        """Whether there is a patch at a place."""
+        if not 0 <= place < self.places:
+            return False
+        shard, slot = divmod(place, self.shard_size)
+        return int(self._index("pixels", shard)[slot, 0]) != EMPTY
+
+    def extent(self, place: int) -> tuple[Path, int, int]:
+        """Say where the bytes of a patch lie: file, offset and length in bytes.
+
+        Raises:
+            ManifestError: If nothing is stored there.
+        """
+        shard, slot = divmod(place, self.shard_size)
+        offset, size = (int(v) for v in self._index("pixels", shard)[slot])
+        if offset == EMPTY:
+            raise self._nothing(place)
+        return self.shard_path("pixels", shard), offset, size
+
+    def shard_path(self, array: str, shard: int) -> Path:
+        """Give the file of a shard of "pixels" or "quality"."""
+        return shard_path(self.path, array, shard)
+
+    def _chunk(self, array: str, place: int) -> bytes | memoryview:
+        if not 0 <= place < self.places:
+            raise self._nothing(place)
+        shard, slot = divmod(place, self.shard_size)
+        offset, size = (int(v) for v in self._index(array, shard)[slot])
+        if offset == EMPTY:
+            raise self._nothing(place)
+        data = memoryview(self._map(array, shard))[offset : offset + size]
+        return unpacked(data, self.compression)
+
+    def _index(self, array: str, shard: int) -> NDArray[np.uint64]:
+        found = self._indexes.get((array, shard))
+        if found is None:
+            found = read_index(self.shard_path(array, shard), self.shard_size)
+            self._indexes[array, shard] = found
+        return found
+
+    def _map(self, array: str, shard: int) -> mmap.mmap:
+        key = (array, shard)
+        found = self._maps.pop(key, None)
+        if found is None:
+            with self.shard_path(array, shard).open("rb") as file:
+                found = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            if len(self._maps) >= _MAPS:
+                self._maps.popitem(last=False)  # closed with the last view of it
+        self._maps[key] = found
+        return found
+
+    def _nothing(self, place: int) -> ManifestError:
+        return ManifestError(
+            f"A patch must be stored at its place, but place {place} of {self.path} is empty.\n"
+            "Take places from the manifest that lies beside the store."
+        )
+
+    def _forget(self) -> None:
+        self._indexes: dict[tuple[str, int], NDArray[np.uint64]] = {}
+        self._maps: OrderedDict[tuple[str, int], mmap.mmap] = OrderedDict()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {k: v for k, v in self.__dict__.items() if k not in ("_indexes", "_maps")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._forget()
+
+
+def shard_path(store: Path, array: str, shard: int) -> Path:
+    """Give the file of a shard: the rest of its key is one 0 for each undivided axis."""
+    return store / array / "c" / str(shard) / ("0/0/0" if array == "pixels" else "0/0")
+
+
+def _metadata(folder: Path) -> dict[str, Any]:
+    path = folder / "zarr.json"
+    try:
+        found: dict[str, Any] = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise ManifestError(
+            f"A patch store must hold {path}, but it is not there.\n"
+            "Name the folder given to `extract_patches`."
+        ) from None
+    return found
