@@ -10,7 +10,6 @@ import os
 import re
 import shlex
 import time
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,11 +26,8 @@ from workbench.execution.records import Failure, StepRecord, now, read_record
 from workbench.execution.source import code_hash, notebook_title, read_cells
 
 if TYPE_CHECKING:
-    import nbformat
-
     from workbench.execution.kernels import KernelControl
 
-AUTOSAVE_SECONDS = 5
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 log = logging.getLogger(__name__)
@@ -189,6 +185,7 @@ def _execute(
     """Run the cells and put status, cells and failure into `record`."""
     import nbformat
 
+    from workbench.execution.engine import execute_cells
     from workbench.execution.kernels import stop_after
 
     def began() -> None:
@@ -206,40 +203,12 @@ def _execute(
     try:
         with stop_after(control, job.timeout_s):
             watch = CellWatch(node, record, began)
-            error = _papermill(node, job.run_dir / record.executed, watch, options)
+            error = execute_cells(node, job.run_dir / record.executed, watch, options)
     finally:
         record.exit_code = control.close()
     stderr.write(ANSI.sub("", "\n".join(getattr(error, "traceback", []))))
     record.signal = control.signal
     record.status, record.failure = outcome(record, error, control.reason, job.timeout_s)
-
-
-def _papermill(
-    node: "nbformat.NotebookNode", executed: Path, watch: CellWatch, options: dict[str, Any]
-) -> Exception | None:
-    """Execute `node` and return what papermill raised instead of raising it."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"papermill\..*")
-        import papermill
-
-    executed.parent.mkdir(parents=True, exist_ok=True)
-    logging.getLogger("papermill").setLevel(logging.CRITICAL)  # we report in its place
-    try:
-        papermill.execute_notebook(
-            node,
-            str(executed).replace("{", "{{").replace("}", "}}"),  # papermill formats this path
-            kernel_name="python3",
-            language="python",
-            progress_bar=False,
-            autosave_cell_every=AUTOSAVE_SECONDS,
-            coalesce_streams=True,
-            on_cell_execute=watch.begins,
-            on_cell_executed=watch.ended,
-            **options,
-        )
-    except Exception as error:
-        return error
-    return None
 
 
 def _finish(job: Job, record: StepRecord) -> None:

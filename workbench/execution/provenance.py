@@ -46,7 +46,6 @@ def provenance(notebook: Path) -> dict[str, Any]:
     }
 
 
-@cache
 def source_hash() -> str:
     """SHA-256 over the package's own files, names and bytes, compiled files left out."""
     digest = hashlib.sha256()

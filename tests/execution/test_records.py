@@ -1,0 +1,57 @@
+import json
+from datetime import datetime
+
+from workbench.execution.records import (
+    CellRecord,
+    Failure,
+    RunRecord,
+    StepNote,
+    StepRecord,
+    now,
+    read_record,
+)
+
+
+def test_a_record_comes_back_as_it_was(tmp_path):
+    cell = CellRecord(3, "train", "fit()", "failed", 1.5)
+    record = StepRecord(
+        "01", "a.ipynb", "failed", parameters={"a": [1, None]}, cells=[cell],
+        failure=Failure("ValueError", "bad", cell), artifacts=[{"path": "a"}], signal=15,
+    )  # fmt: skip
+    record.write(tmp_path)
+    assert read_record(tmp_path, "01") == record
+
+
+def test_what_is_no_record_of_ours_reads_as_none(tmp_path):
+    assert read_record(tmp_path, "01") is None
+    path = StepRecord("01", "a.ipynb").write(tmp_path)
+    good = json.loads(path.read_text())
+    for bad in ("", "[]", "{", json.dumps({"step": "01"}), json.dumps(good | {"colour": 1})):
+        path.write_text(bad)
+        assert read_record(tmp_path, "01") is None
+
+
+def test_a_failure_says_where_it_stopped():
+    cell = CellRecord(7, "graph", "graph = overlap_graph(tiles)", "failed")
+    assert Failure("ValueError", "bad tile", cell).sentence("01") == (
+        "01 stopped in cell 7 (`graph = overlap_graph(tiles)`): ValueError: bad tile"
+    )
+    assert Failure("dead kernel", "").sentence("01") == (
+        "01 stopped before its first cell: dead kernel"
+    )
+
+
+def test_the_record_of_a_run_lists_its_steps_briefly(tmp_path):
+    run = RunRecord("demo", "A title", "chain.yaml", "workbench run chain.yaml")
+    run.steps.append(StepRecord("01", "a.ipynb", "ok", metrics={"n": 1}))
+    run.notes.append(StepNote("01", "ok", "not run before", 1.0))
+    value = json.loads(run.write(tmp_path).read_text())
+    assert value["steps"][0]["metrics"] == {"n": 1}
+    assert "provenance" not in value["steps"][0]
+    assert value["notes"] == [
+        {"step": "01", "action": "ok", "reason": "not run before", "seconds": 1.0}
+    ]
+
+
+def test_times_are_utc():
+    assert datetime.fromisoformat(now()).utcoffset().total_seconds() == 0

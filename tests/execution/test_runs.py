@@ -1,0 +1,120 @@
+"""Chains of notebooks that do next to nothing; each kernel costs about a second."""
+
+import json
+import os
+
+import pytest
+
+from workbench.errors import NotebookRunError
+from workbench.execution import run_chain
+
+pytestmark = pytest.mark.notebook
+
+FIRST = (
+    "import pandas as pd\nfrom workbench.execution import RunFolder\nout = RunFolder(run_dir)",
+    "out.table(pd.DataFrame({'n': range(size)}), 'numbers')",
+)
+SECOND = (
+    "from workbench.execution import RunFolder\nout = RunFolder(run_dir)",
+    "numbers = out.read_table('numbers')\nif factor == 13:\n    raise ValueError('unlucky')",
+    "out.metrics({'sum': int(numbers['n'].sum()) * factor})",
+)
+
+
+@pytest.fixture
+def chain(write_notebook):
+    """Two steps, of which the second reads the table of the first, and one on its own."""
+    run_dir = 'run_dir: str = "../runs/lab"  # Folder\n'
+    write_notebook("01_first", *FIRST, parameters=run_dir + "size: int = 4  # Rows")
+    write_notebook("02_second", *SECOND, parameters=run_dir + "factor: int = 2  # Factor")
+    folder = write_notebook("03_other", "1", parameters="").parent
+    (folder / "chain.yaml").write_text(
+        "title: A chain\nsteps:\n  - notebook: 01_first.ipynb\n"
+        "  - {notebook: 02_second.ipynb, needs: [01_first]}\n  - notebook: 03_other.ipynb\n"
+    )
+    return folder / "chain.yaml"
+
+
+def actions(run) -> dict[str, str]:
+    return {note.step: note.action for note in run.notes}
+
+
+def reasons(run) -> dict[str, str]:
+    return {note.step: note.reason for note in run.notes}
+
+
+def test_a_chain_runs_once_and_then_only_what_changed(chain, tmp_path):
+    told = []
+    run = run_chain(chain, run_dir=tmp_path / "run", tell=told.append)
+    assert run.status == "ok"
+    assert actions(run) == dict.fromkeys(["01_first", "02_second", "03_other"], "ok")
+    assert [note.action for note in told] == ["running", "ok"] * 3
+    assert run.steps[1].metrics == {"sum": 12}
+    assert list(run.steps[1].inputs) == ["tables/numbers.parquet"]
+    table = (tmp_path / "run" / "tables" / "numbers.parquet").read_bytes()
+
+    again = run_chain(chain, run_dir=tmp_path / "run")
+    assert actions(again) == dict.fromkeys(["01_first", "02_second", "03_other"], "unchanged")
+    assert all("nothing has changed since" in reason for reason in reasons(again).values())
+    assert again.wall_seconds < 3
+
+    plan = run_chain(chain, {"factor": 3}, run_dir=tmp_path / "run", dry_run=True)
+    assert actions(plan)["02_second"] == "would run"
+    changed = run_chain(chain, {"factor": 3}, run_dir=tmp_path / "run")
+    assert actions(changed) == {
+        "01_first": "unchanged", "02_second": "ok", "03_other": "unchanged",
+    }  # fmt: skip
+    assert reasons(changed)["02_second"] == reasons(plan)["02_second"] == "parameter factor 2 -> 3"
+    assert changed.steps[1].metrics == {"sum": 18}
+
+    more = run_chain(chain, texts={"factor": "3", "size": "5"}, run_dir=tmp_path / "run")
+    assert reasons(more)["01_first"] == "parameter size 4 -> 5"
+    assert reasons(more)["02_second"] == "its input tables/numbers.parquet has changed"
+    assert more.steps[1].metrics == {"sum": 30}
+
+    back = run_chain(chain, run_dir=tmp_path / "run")
+    assert back.status == "ok"
+    assert (tmp_path / "run" / "tables" / "numbers.parquet").read_bytes() == table
+
+
+def test_a_failed_step_stops_only_what_needs_it(chain, tmp_path):
+    chain.write_text(
+        "steps:\n  - {notebook: 01_first.ipynb, timeout_s: 60}\n"
+        "  - {notebook: 02_second.ipynb, needs: [01_first]}\n"
+        "  - {notebook: 03_other.ipynb, needs: [02_second]}\n"
+    )
+    with pytest.raises(NotebookRunError) as error:
+        run_chain(chain, {"factor": 13}, run_dir=tmp_path / "run")
+    lines = str(error.value).splitlines()
+    assert lines[0] == (
+        "02_second stopped in cell 4 (`numbers = out.read_table('numbers')`): ValueError: unlucky"
+    )
+    assert lines[2] == f"Run it again: workbench run {chain} -p factor=13 --run-dir {tmp_path}/run"
+    value = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert value["status"] == "failed"
+    assert [step["status"] for step in value["steps"]] == ["ok", "failed", "skipped"]
+    page = (tmp_path / "run" / "index.html").read_text(encoding="utf-8")
+    assert "needs 02_second" in page
+    assert "ValueError: unlucky" in page
+
+    mended = run_chain(chain, run_dir=tmp_path / "run")
+    assert actions(mended) == {"01_first": "unchanged", "02_second": "ok", "03_other": "ok"}
+    assert reasons(mended)["02_second"] == "its last run ended as failed"
+
+
+def test_force_runs_everything_and_dry_run_nothing(chain, tmp_path):
+    chain.write_text("steps: [{notebook: 03_other.ipynb}]")
+    plan = run_chain(chain, run_dir=tmp_path / "run", dry_run=True)
+    assert actions(plan) == {"03_other": "would run"}
+    assert reasons(plan) == {"03_other": "not run before"}
+    assert not (tmp_path / "run").exists()
+    run_chain(chain, run_dir=tmp_path / "run")
+    forced = run_chain(chain, run_dir=tmp_path / "run", force=True)
+    assert reasons(forced) == {"03_other": "asked for with --force"}
+
+
+def test_no_file_appears_outside_the_run_folder(chain, tmp_path):
+    before = set(os.listdir(chain.parent))
+    run_chain(chain.parent / "03_other.ipynb", run_dir=tmp_path / "run")
+    assert set(os.listdir(chain.parent)) == before
+    assert set(os.listdir(tmp_path)) == {"notebooks", "run"}
