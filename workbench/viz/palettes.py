@@ -62,7 +62,7 @@ def ramp(fraction: float) -> str:
 
     Example:
         >>> ramp(0.0), ramp(1.0)
-        ('#b5de2b', '#440154')
+        ('#b0dd2f', '#440154')
     """
     from matplotlib import colormaps
     from matplotlib.colors import to_hex

@@ -71,10 +71,8 @@ def component_graph(
     whole = len(nx.node_connected_component(graph, next(iter(component))))
     place = spring_positions(component, seed=seed)
     of_whole = "" if len(component) == whole else f" of {whole:,}"
-    title = (
-        f"Largest component: {len(component):,}{of_whole} tiles, "
-        f"{component.number_of_edges():,} overlaps"
-    )
+    size = f"{len(component):,}{of_whole} tile{'s' if whole > 1 else ''}"
+    title = f"Largest component: {size}, {_counted(component.number_of_edges(), 'overlap')}"
     top = max(degree for _, degree in component.degree)
     drawn = _graph(component, {tile.id: tile for tile in tiles}, place, title, top)
     static = component_figure(component, place, title, top)
@@ -135,11 +133,15 @@ def location_timeline(
     acquired = [by_id[tile].acquired for tile in row["tile_ids"]]
     dates = pd.DataFrame({"acquired": acquired, "tile": list(row["tile_ids"])})
     span = (max(acquired) - min(acquired)).days
-    seen = f"{row['n_acquisitions']} dates within {span:,} days, {len(dates)} tiles"
-    title = f"Location {row['location_id']}: {seen}"
+    seen = f"{_counted(row['n_acquisitions'], 'date')} within {_counted(span, 'day')}"
+    title = f"Location {row['location_id']}: {seen}, {_counted(len(dates), 'tile')}"
     drawn = _timeline(dates.assign(acquired=pd.DatetimeIndex(acquired).tz_localize(None)), title)
     height = 170 + 34 * len(dates)
     return _view(title, [drawn], picture(timeline_figure(dates, title)), height=height)
+
+
+def _counted(number: int, name: str) -> str:
+    return f"{number:,} {name}{'' if number == 1 else 's'}"
 
 
 def _timeline(dates: pd.DataFrame, title: str) -> Any:
@@ -147,22 +149,22 @@ def _timeline(dates: pd.DataFrame, title: str) -> Any:
     from bokeh.models import ColumnDataSource, FactorRange
     from bokeh.plotting import figure
 
-    written = [f"{time:%Y-%m-%d}" for time in dates["acquired"]]
-    rows = ColumnDataSource(dates.assign(date=written))
+    times, names = list(dates["acquired"]), list(dates["tile"])
+    written = [f"{time:%Y-%m-%d}" for time in times]
+    rows = ColumnDataSource({"acquired": times, "tile": names, "date": written})
+    margin = max((max(times) - min(times)) * 0.1, pd.Timedelta(days=5))
     options: dict[str, Any] = {"x_axis_type": "datetime", "tools": "pan,reset"}
+    options["x_range"] = (min(times) - margin, max(times) + margin)
     plot = figure(
         title=title,
-        y_range=FactorRange(factors=list(dates["tile"])[::-1], range_padding=0.06),
+        y_range=FactorRange(factors=names[::-1], range_padding=0.06),
         **options,
     )
-    plot.segment(
-        dates["acquired"].min(), "tile", "acquired", "tile", source=rows, color=palettes.BORDER
-    )
+    plot.segment(min(times), "tile", "acquired", "tile", source=rows, color=palettes.BORDER)
     font: dict[str, Any] = {"text_font_size": "9.5pt", "text_color": palettes.INK}
     plot.scatter("acquired", "tile", source=rows, size=12, color=palettes.ACCENT, line_color=None)
     plot.text("acquired", "tile", "date", source=rows, text_align="center", y_offset=-8, **font)
     plot.xaxis.axis_label = "Time of acquisition (UTC)"
-    plot.x_range.update(range_padding=0.16)
     plot.grid.visible = False
     return plot
 

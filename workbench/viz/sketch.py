@@ -31,8 +31,8 @@ def drawn_footprint(footprint: BaseGeometry, tolerance: float) -> BaseGeometry:
         for part in shapely.get_parts(closed)
     ]
     large = [part for part in parts if part.area > (4 * tolerance) ** 2] or parts
-    outline = shapely.union_all(large).simplify(tolerance / 2)
-    return footprint if outline.is_empty else shapely.set_precision(outline, 1e-4)
+    outline = shapely.set_precision(shapely.union_all(large).simplify(tolerance / 2), 1e-4)
+    return footprint if outline.is_empty else outline
 
 
 def _wide(ring: shapely.LinearRing, tolerance: float) -> bool:

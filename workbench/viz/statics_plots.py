@@ -111,7 +111,9 @@ def timeline_figure(dates: pd.DataFrame, title: str) -> "Figure":
         text = f"{time:%Y-%m-%d}"
         axes.annotate(text, (day, row), (0, 8), textcoords="offset points", ha="center", size=9)
     axes.set_yticks(rows, dates["tile"])
-    axes.margins(x=0.08, y=0.22)
+    margin = max(0.08 * (days.max() - days.min()), 5.0)
+    axes.set_xlim(days.min() - margin, days.max() + margin)
+    axes.margins(y=0.22)
     tidy(axes, title, "Time of acquisition (UTC)")
     axes.tick_params(axis="y", length=0, labelsize=8.5)
     locator = AutoDateLocator(maxticks=8)
