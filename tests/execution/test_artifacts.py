@@ -43,6 +43,15 @@ def test_every_output_is_listed_with_its_checksum(out):
     assert listed[0]["preview"] == {"columns": ["a"], "rows": [["1"], ["2"]]}
 
 
+def test_a_preview_is_short_and_shows_no_nan(out):
+    frame = pd.DataFrame({"a": [0.5, float("nan")] * 20, "b": ["x" * 100, None] * 20})
+    out.table(frame, "t")
+    preview = read_outputs(out.root, "01_step")["artifacts"][0]["preview"]
+    assert len(preview["rows"]) == 8
+    assert preview["rows"][0] == ["0.5", "x" * 47 + "…"]
+    assert preview["rows"][1] == ["", ""]
+
+
 def test_writing_again_replaces_file_and_entry(out):
     out.table(pd.DataFrame({"a": [1]}), "numbers")
     out.table(pd.DataFrame({"a": [1, 2, 3]}), "numbers")

@@ -103,7 +103,7 @@ def test_status_reason_and_failure_of_each_step_are_told(page):
 
 def test_data_numbers_and_provenance_are_told(page):
     text = re.sub(r"<[^>]+>", " ", page)
-    for word in ("Licence", "Cite", "Fingerprint", "573", "null", "numpy 2",
+    for word in ("Used by", "Licence", "Cite", "Fingerprint", "573", "null", "numpy 2",
                  "c0ffee with changes not committed", "8 of 30 rows, 1 of 1 columns"):  # fmt: skip
         assert word in text
     assert text.count("c0ffee") == 1  # both steps ran with the same

@@ -250,5 +250,7 @@ def _preview(frame: "pd.DataFrame") -> dict[str, Any]:
 
 
 def _shortened(value: Any) -> str:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
     text = f"{value:.6g}" if isinstance(value, float) else str(value)
     return text if len(text) <= PREVIEW_CHARACTERS else text[: PREVIEW_CHARACTERS - 1] + "…"

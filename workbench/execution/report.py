@@ -74,14 +74,18 @@ def _overview(steps: Iterable[StepRecord], notes: Mapping[str, StepNote]) -> str
 
 def _data_section(steps: Iterable[StepRecord]) -> str:
     used: dict[str, dict[str, str]] = {}
+    users: dict[str, list[str]] = {}
     for step in steps:
         used |= step.data
+        for name in step.data:
+            users.setdefault(name, []).append(step.step)
     if not used:
         return ""
     entries = []
     for name, data in sorted(used.items()):
         entries.append(
             f"<h3>{escape(name)}</h3><p>{escape(data['description'])}</p><dl>"
+            f"<dt>Used by</dt><dd>{escape(', '.join(users[name]))}</dd>"
             f"<dt>Licence</dt><dd>{escape(data['licence'])}</dd>"
             f"<dt>Cite</dt><dd>{escape(data['citation'])}</dd>"
             f"<dt>Fingerprint</dt><dd><code>{escape(data['fingerprint'])}</code></dd></dl>"

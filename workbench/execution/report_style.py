@@ -39,7 +39,7 @@ th { color: var(--faint); font-weight: 600; }
 .alert { border-left: 4px solid var(--bad); background: var(--raised); padding: 10px 14px;
   margin: 10px 0; }
 .figures { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(260px, 100%), 1fr));
-  gap: 16px; margin: 10px 0; }
+  gap: 16px; margin: 10px 0; align-items: start; }
 figure { margin: 0; background: var(--raised); border: 1px solid var(--line); border-radius: 6px;
   overflow: hidden; }
 figure img { display: block; width: 100%; height: auto; background: #ffffff; }
