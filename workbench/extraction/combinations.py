@@ -198,9 +198,10 @@ def _candidates(ground: BaseGeometry, rules: ViewRules) -> Iterator[tuple[int, i
 def _lattice_squares(polygon: BaseGeometry, rules: ViewRules, keep_off: float) -> list[list[int]]:
     """Pixels (x, y) of the squares a polygon holds, on a lattice from its lower left corner."""
     xmin, ymin, xmax, ymax = np.array(polygon.bounds) / rules.gsd
+    inside = keep_off / rules.gsd
     x, y = np.meshgrid(
-        np.arange(np.ceil(xmin), xmax - rules.patch_size + 1, rules.patch_size),
-        np.arange(np.ceil(ymin), ymax - rules.patch_size + 1, rules.patch_size),
+        np.arange(np.ceil(xmin + inside), xmax - rules.patch_size + 1, rules.patch_size),
+        np.arange(np.ceil(ymin + inside), ymax - rules.patch_size + 1, rules.patch_size),
     )
     corners = np.column_stack([x.ravel(), y.ravel()])
     low, high = corners * rules.gsd - keep_off, corners * rules.gsd + rules.side + keep_off

@@ -63,7 +63,8 @@ def zone_pieces(
     codes = [
         zone_codes(bounds[:, x], np.nextafter(bounds[:, y], 0)) for x in (0, 2) for y in (1, 3)
     ]
-    whole = np.all([code == codes[0] for code in codes], axis=0)
+    # A footprint split at the antimeridian is as wide as the Earth, with both ends in zone 1.
+    whole = np.all([code == codes[0] for code in codes], axis=0) & (bounds[:, 2] - bounds[:, 0] < 6)
     pieces, owner, zone = [footprints[whole]], [np.flatnonzero(whole)], [codes[0][whole]]
     for i in np.flatnonzero(~whole):
         for code in _zones_within(bounds[i]):
@@ -120,7 +121,8 @@ def outlines(
     ends /= gsd
     low, high = _extremes(ends, piece, len(pieces))
     lowest, highest = _extremes(np.stack([low, high], axis=1), sheet, len(sheets))
-    origin = np.floor(lowest).astype(np.int64) - 1
+    # Rounded, so that outlines cut on the pixel grid start at 0, and rows can start there with them.
+    origin = np.floor(lowest + 0.5).astype(np.int64)
     return Outlines(
         ends=ends - origin[sheet[piece]][:, None, :],
         piece=piece,

@@ -129,7 +129,7 @@ def read_manifest(path: Path | str, *, kind: ManifestKind | None = None) -> "gpd
     manifest_note(path, kind=kind)
     frame = gpd.read_parquet(path)
     frame = frame.drop(columns="bbox", errors="ignore")
-    for column in frame.columns[frame.dtypes == object]:
+    for column in frame.select_dtypes("object").columns:
         if column != frame.geometry.name:
             frame[column] = [tuple(v) if isinstance(v, np.ndarray) else v for v in frame[column]]
     return frame

@@ -61,7 +61,7 @@ def _polygon_parts(geometries: NDArray[np.object_]) -> tuple[NDArray, NDArray]:
     if (shapely.get_type_id(parts) > _POLYGON).any():  # a collection held a multi-polygon
         parts, inner = shapely.get_parts(parts, return_index=True)
         owner = owner[inner]
-    keep = shapely.get_type_id(parts) == _POLYGON
+    keep = (shapely.get_type_id(parts) == _POLYGON) & ~shapely.is_empty(parts)
     return parts[keep], owner[keep]
 
 
@@ -97,21 +97,21 @@ def split_at_antimeridian(geometries: Geometries) -> NDArray[np.object_]:
     found = np.array(geometries, dtype=object)
     bounds = shapely.bounds(found).reshape(-1, 4)
     for i in np.flatnonzero((bounds[:, 0] < -180) | (bounds[:, 2] > 180)):
-        pieces = [
-            shapely.transform(piece, lambda xy, shift=shift: xy - np.array([shift, 0.0]))
-            for shift in (-360.0, 0.0, 360.0)
-            if (piece := _clip(found[i], shift - 180, shift + 180)).area > 0
-        ]
-        found[i] = (
-            pieces[0]
-            if len(pieces) == 1
-            else shapely.multipolygons([p for piece in pieces for p in shapely.get_parts(piece)])
-        )
+        parts = [part for turn in (-1, 0, 1) for part in _on_turn(found[i], turn)]
+        found[i] = parts[0] if len(parts) == 1 else shapely.multipolygons(parts)
     return found
 
 
-def _clip(geometry: BaseGeometry, west: float, east: float) -> BaseGeometry:
-    return shapely.intersection(geometry, shapely.box(west, -90, east, 90))
+def _on_turn(geometry: BaseGeometry, turn: int) -> list[BaseGeometry]:
+    """Polygons of what lies on one turn of the Earth, brought back to longitudes in [-180, 180]."""
+    piece = shapely.intersection(geometry, shapely.box(turn * 360 - 180, -90, turn * 360 + 180, 90))
+    parts, _ = _polygon_parts(np.array([piece], dtype=object))  # slivers may be left as lines
+    shift = np.array([turn * 360.0, 0.0])
+
+    def back(points: NDArray[np.float64]) -> NDArray[np.float64]:
+        return points - shift
+
+    return list(shapely.transform(parts, back)) if len(parts) else []
 
 
 def densified(geometries: Geometries, *, max_bend: float) -> NDArray[np.object_]:

@@ -67,7 +67,7 @@ def _strip(rng: np.random.Generator, lon: float, lat: float, datatake: int) -> l
         corners = np.column_stack(
             [lon + degrees[:, 0] / np.cos(np.radians(lat + degrees[:, 1])), lat + degrees[:, 1]]
         )
-        (footprint,) = split_at_antimeridian([shapely.polygons(corners)])
+        (footprint,) = split_at_antimeridian([shapely.Polygon(corners)])
         centre = shapely.get_coordinates(shapely.get_parts(footprint)[0].centroid)[0]
         tiles.append(
             Tile(
