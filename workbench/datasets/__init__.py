@@ -1,1 +1,25 @@
-"""From the patch manifest to batches."""
+"""From a manifest of patches to batches: temporal pairs, labels, statistics, normalisation."""
+
+from workbench.datasets.normalization import Normalizer
+from workbench.datasets.patches import Patches, open_patches
+from workbench.datasets.positives import PairPolicy
+from workbench.datasets.statistics import (
+    BandStatistics,
+    band_statistics,
+    read_statistics,
+    write_statistics,
+)
+from workbench.datasets.temporal_patches import TemporalPatches, collate_views
+
+__all__ = [
+    "BandStatistics",
+    "Normalizer",
+    "PairPolicy",
+    "Patches",
+    "TemporalPatches",
+    "band_statistics",
+    "collate_views",
+    "open_patches",
+    "read_statistics",
+    "write_statistics",
+]

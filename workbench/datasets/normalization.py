@@ -93,12 +93,10 @@ class Normalizer(nn.Module):
 
     def valid(self, stored: Tensor) -> Tensor:
         """Say where stored numbers are measurements: bool of the same shape."""
+        numbers = stored.float()  # types as uint16 are compared as numbers only
+        is_valid = ~torch.isnan(numbers)
         nodata = self.contract.nodata
-        is_valid = ~torch.isnan(stored) if stored.is_floating_point() else None
-        if nodata is not None and not math.isnan(nodata):
-            is_number = stored != nodata
-            return is_number if is_valid is None else is_number & is_valid
-        return torch.ones_like(stored, dtype=torch.bool) if is_valid is None else is_valid
+        return is_valid if nodata is None or math.isnan(nodata) else is_valid & (numbers != nodata)
 
     def require_plausible(self, stored: Tensor, *, thing: str = "The data") -> None:
         """Refuse numbers that cannot be what their contract says, as reflectance given as DN.

@@ -1,0 +1,104 @@
+"""An extraction, opened for learning: its manifest as arrays, and its store."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workbench.datasets.acquisitions import Acquisitions, acquisitions
+from workbench.datasets.files import file_checksum
+from workbench.datasets.statistics import BandStatistics, band_statistics
+from workbench.extraction.manifest import read_manifest
+from workbench.extraction.store import PatchStore
+from workbench.sensors import InputContract
+
+MANIFEST = "manifest.parquet"
+
+
+@dataclass(frozen=True)
+class Patches:
+    """Patches that can be read by the number of their acquisition; cheap to send to workers."""
+
+    store: PatchStore
+    """Where the pixels are; each worker maps the files anew."""
+    index: Acquisitions
+    """Which acquisitions each location has."""
+    contract: InputContract
+    """How the numbers given here are to be read; its bands are those chosen."""
+    checksum: str
+    """Checksum of the manifest, which statistics and labels made from it are kept with."""
+    band_index: NDArray[np.int64] | None = None
+    """(C,) place of each chosen band in the store; None for all."""
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of a patch as it is given."""
+        return len(self.contract.band_names), *self.store.shape[1:]
+
+    def read(self, acquisition: int, out: NDArray[Any] | None = None) -> NDArray[Any]:
+        """Copy the pixels of an acquisition out of the store.
+
+        Args:
+            acquisition: Its number in `index`.
+            out: (C, H, W) array of the store's type to copy into; a new one if None.
+
+        Returns:
+            (C, H, W) stored numbers.
+
+        Raises:
+            ManifestError: If nothing is stored there, or the shard is damaged.
+        """
+        out = np.empty(self.shape, self.store.dtype) if out is None else out
+        pixels = self.store.pixels(int(self.index.place[acquisition]))
+        if self.band_index is None:
+            np.copyto(out, pixels)
+        else:
+            np.take(pixels, self.band_index, axis=0, out=out, mode="clip")  # mode: no buffer
+        return out
+
+    def only(self, locations: Sequence[str]) -> "Patches":
+        """Keep the named locations, as those of one part of a split.
+
+        Raises:
+            ManifestError: If one of them is not in the manifest.
+        """
+        return replace(self, index=self.index.only(locations))
+
+    def select(self, bands: Sequence[str]) -> "Patches":
+        """Read only the named bands, in the order named.
+
+        Raises:
+            ContractMismatchError: If a band is not there.
+        """
+        at = {name: i for i, name in enumerate(self.store.contract.band_names)}
+        contract = self.contract.select(bands)
+        chosen = np.array([at[name] for name in bands], dtype=np.int64)
+        return replace(self, contract=contract, band_index=chosen)
+
+    def statistics(
+        self, *, workers: int = 1, progress: Callable[[int, int], None] | None = None
+    ) -> BandStatistics:
+        """Measure all patches in one pass, each read once; see `band_statistics`.
+
+        Take the training part (`only`) to keep the test part out of what a model is told.
+        """
+        rows = range(len(self.index.place))
+        return band_statistics(self.read, rows, self.contract, workers=workers, progress=progress)
+
+
+def open_patches(folder: str | Path) -> Patches:
+    """Open an extraction.
+
+    Args:
+        folder: Folder given to `extract_patches`, with its manifest and store.
+
+    Raises:
+        ManifestError: If there is no manifest or store, it is of another version, or lists nothing.
+    """
+    path = Path(folder) / MANIFEST
+    index = acquisitions(read_manifest(path, kind="patches"))
+    store = PatchStore(folder)
+    return Patches(store, index, store.contract, file_checksum(path))
