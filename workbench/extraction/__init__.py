@@ -1,25 +1,39 @@
-"""From tiles to planned locations: duplicates, the overlap graph, temporal views, splits."""
+"""From tiles to planned locations to patches: overlap graph, plan, validity, pixels, splits."""
 
 from workbench.extraction.leakage import LeakReport, leak_report, read_split_files
 from workbench.extraction.manifest import manifest_note, read_manifest, write_manifest
 from workbench.extraction.overlap import overlap_graph
+from workbench.extraction.patches import Extraction, Progress, extract_patches, print_progress
 from workbench.extraction.rules import ViewRules
 from workbench.extraction.splits import label_fractions, split_locations
+from workbench.extraction.store import QUALITY_BITS, PatchStore
+from workbench.extraction.tables import locations_of
 from workbench.extraction.tiles import DroppedTile, Tile, drop_duplicates
+from workbench.extraction.validity import UnclearTile, ValidityRules, clear_tiles
 from workbench.extraction.views import PlanSummary, plan_summary, temporal_views
 
 __all__ = [
+    "QUALITY_BITS",
     "DroppedTile",
+    "Extraction",
     "LeakReport",
+    "PatchStore",
     "PlanSummary",
+    "Progress",
     "Tile",
+    "UnclearTile",
+    "ValidityRules",
     "ViewRules",
+    "clear_tiles",
     "drop_duplicates",
+    "extract_patches",
     "label_fractions",
     "leak_report",
+    "locations_of",
     "manifest_note",
     "overlap_graph",
     "plan_summary",
+    "print_progress",
     "read_manifest",
     "read_split_files",
     "split_locations",

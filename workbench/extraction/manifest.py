@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 VERSION = 1
 _KEY = b"spectral_workbench"
 
-ManifestKind = Literal["plan", "patches"]
+ManifestKind = Literal["plan", "patches", "rejected"]
 
 
 def write_manifest(
@@ -37,7 +37,8 @@ def write_manifest(
     Args:
         frame: Rows to write, with a CRS; columns may hold tuples of ids.
         path: File to write, usually ``manifest.parquet``; its folder is made.
-        kind: "plan" for planned locations, "patches" for extracted ones.
+        kind: "plan" for planned locations, "patches" for extracted ones, "rejected" for those that
+            were planned and not accepted.
         note: JSON-like facts to keep with it (rules, sources, statistics).
 
     Returns:
@@ -129,7 +130,7 @@ def read_manifest(path: Path | str, *, kind: ManifestKind | None = None) -> "gpd
     manifest_note(path, kind=kind)
     frame = gpd.read_parquet(path)
     frame = frame.drop(columns="bbox", errors="ignore")
-    for column in frame.select_dtypes("object").columns:
-        if column != frame.geometry.name:
+    for column in frame.columns:
+        if frame[column].dtype == object and column != frame.geometry.name:
             frame[column] = [tuple(v) if isinstance(v, np.ndarray) else v for v in frame[column]]
     return frame

@@ -1,0 +1,291 @@
+"""Cut the patches of one tile: the tile is opened once, read in pieces, judged, written.
+
+The quality layers are read first. The image and the mask of defective pixels, which are large, are
+read only for the patches that the layers let pass. Memory holds the patches of one shard.
+"""
+
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workbench.errors import ContractMismatchError
+from workbench.extraction.resampling import AcrossZones, Placement, is_nodata, place
+from workbench.extraction.shards import ShardWriter
+from workbench.extraction.sources import Source, open_source
+from workbench.extraction.store import QUALITY_BITS, STORE, StoreLayout, shard_path
+from workbench.extraction.validity import ValidityRules, pixel_shares
+from workbench.geo.grid import Bounds, PixelGrid, Window
+from workbench.readers.enmap import BandChoice
+
+PARTIAL = "partial"
+"""Folder for files that are being written, in the folder of the extraction."""
+
+_BLOCK_BYTES = 32 << 20  # read at once, where bands can be read alone
+_SLAB_BYTES = 256 << 20  # read at once, where they cannot
+
+Bits = NDArray[np.uint8]
+
+
+class OutputError(Exception):
+    """The output cannot be written; its cause is the `OSError`."""
+
+
+@dataclass(frozen=True)
+class PlannedPatch:
+    """One location in one tile."""
+
+    location_id: str
+    """The location."""
+    crs: str
+    """Its reference system."""
+    bounds: Bounds
+    """Its square, metres in that CRS."""
+    place: int
+    """Its place in the store."""
+
+
+@dataclass(frozen=True)
+class TileJob:
+    """What is to be cut from one tile."""
+
+    tile_id: str
+    """The tile."""
+    path: Path | None
+    """Folder or file of the product."""
+    patches: tuple[PlannedPatch, ...]
+    """Its patches, by place."""
+
+
+@dataclass(frozen=True)
+class CutRules:
+    """What holds for all tiles of an extraction."""
+
+    layout: StoreLayout
+    """The store, with the contract that every tile must keep."""
+    validity: ValidityRules
+    """Which patches are acceptable."""
+    bands: BandChoice = "kept"
+    """Bands to cut."""
+    across_zones: AcrossZones = "bilinear"
+    """How to resample where tile and location are in different zones."""
+
+
+@dataclass(frozen=True)
+class CutPatch:
+    """What became of one planned patch."""
+
+    location_id: str
+    place: int
+    reasons: tuple[str, ...]
+    """Why it was rejected; empty if it was accepted."""
+    detail: str
+    """The reasons in words."""
+    shares: dict[str, float]
+    """Shares of its pixels by kind (`MEASURES`)."""
+    resampling: str
+    """"none", "nearest" or "bilinear"."""
+    shift: tuple[float, float]
+    """(east, south) in pixels; NaN across zones."""
+    checksum: str
+    """CRC-32 of its pixels as stored without compression, eight hex digits; "" if rejected."""
+
+
+def cut_tile(job: TileJob, rules: CutRules, out: Path) -> list[CutPatch]:
+    """Cut all patches of a tile into its shards.
+
+    Args:
+        job: What to cut; its places begin with a shard of its own.
+        rules: How.
+        out: Folder of the extraction.
+
+    Returns:
+        What became of each patch, in the order of the job. Shards are in place.
+
+    Raises:
+        WorkbenchError: If the tile is damaged or breaks the contract.
+        OutputError: If a shard cannot be written.
+    """
+    layout, found = rules.layout, []
+    with open_source(job.path, job.tile_id, bands=rules.bands) as source:
+        source.contract.require_same(layout.contract, thing=f"Tile {job.tile_id}")
+        if source.dtype != layout.dtype:
+            raise ContractMismatchError(
+                f"All tiles must store one type of number, but {job.tile_id} has {source.dtype} "
+                f"and the store {layout.dtype}.\nExtract them into stores of their own."
+            )
+        for shard, members in groupby(job.patches, lambda p: p.place // layout.shard_size):
+            patches = tuple(members)
+            cut = _Cut(source, rules, patches)
+            cut.read_layers()
+            cut.read_pixels()
+            _write(cut, shard, rules, out)
+            found += cut.records()
+    return found
+
+
+class _Cut:
+    """The patches of one shard on their way from the tile."""
+
+    def __init__(self, source: Source, rules: CutRules, patches: Sequence[PlannedPatch]) -> None:
+        self.source, self.rules, self.patches = source, rules, patches
+        layout = rules.layout
+        size = (layout.patch_size, layout.patch_size)
+        grids = [_grid(p, size) for p in patches]
+        self.placements = [place(g, source.grid, across_zones=rules.across_zones) for g in grids]
+        self.bits: list[Bits] = []
+        self.passed: list[int] = []
+        """Patches that the quality layers let pass."""
+        self.pixels: NDArray[Any] = np.empty((0, *layout.chunk), dtype=layout.dtype)
+        """(len(passed), C, H, W)"""
+
+    def read_layers(self) -> None:
+        """Read the quality layers once and see which patches pass."""
+        union = _union(self.placements)
+        layers = None if union is None else self.source.layers(union)
+        for placement in self.placements:
+            inner = (
+                np.zeros((0, 0), np.uint8) if layers is None else _part(layers, placement, union)
+            )
+            self.bits.append(placement.carry_bits(inner))
+        self.passed = [i for i in range(len(self.patches)) if not self.reasons(i)]
+
+    def read_pixels(self) -> None:
+        """Read the patches that passed, and look at their pixels for missing and defective ones."""
+        layout, nodata = self.rules.layout, self.rules.layout.contract.nodata
+        self.pixels = np.empty((len(self.passed), *layout.chunk), dtype=layout.dtype)
+        for rows, bands in self._passes():
+            union = _union([self.placements[self.passed[k]] for k in rows])
+            if union is None:
+                self.pixels[rows] = layout.fill
+                continue
+            block = self.source.pixels(union, bands)
+            defective = self._defective(union, bands)
+            for k in rows:
+                placement, bits = self.placements[self.passed[k]], self.bits[self.passed[k]]
+                target = self.pixels[k, bands]
+                placement.carry(_part(block, placement, union), nodata, layout.fill, target)
+                bits[is_nodata(target, nodata).any(axis=0)] |= QUALITY_BITS["nodata"]
+                if defective is not None:
+                    known = np.uint8(QUALITY_BITS["defective"])
+                    bits |= placement.carry_bits(_part(defective, placement, union)) & known
+
+    def _defective(self, union: Window, bands: slice) -> Bits | None:
+        """Bits of the defective pixels of some bands; None if there are none."""
+        if not self.source.has_mask:
+            return None
+        mask = self.source.defective(union, bands)
+        return mask.astype(np.uint8) * np.uint8(QUALITY_BITS["defective"]) if mask.any() else None
+
+    def _passes(self) -> Iterator[tuple[list[int], slice]]:
+        """Divide the reading into pieces of bounded memory: bands, or rows of patches."""
+        height = self.source.grid.width * np.dtype(self.source.dtype).itemsize
+        rows, bands = list(range(len(self.passed))), self.rules.layout.chunk[0]
+        if not rows:
+            return
+        if not self.source.is_by_pixel:
+            union = _union([self.placements[i] for i in self.passed])
+            tall = 1 if union is None else union.height
+            step = max(1, _BLOCK_BYTES // (height * tall))
+            for first in range(0, bands, step):
+                yield rows, slice(first, min(first + step, bands))
+            return
+        slab: list[int] = []
+        for k in sorted(rows, key=lambda k: self.placements[self.passed[k]].window.row):
+            union = _union([self.placements[self.passed[j]] for j in [*slab, k]])
+            if slab and union is not None and union.height * height * bands > _SLAB_BYTES:
+                yield slab, slice(0, bands)
+                slab = []
+            slab = [*slab, k]
+        yield slab, slice(0, bands)
+
+    def reasons(self, i: int) -> tuple[str, ...]:
+        """Why a patch is rejected, as far as it was looked at."""
+        return self.rules.validity.reasons(pixel_shares(self.bits[i]))
+
+    def accepted(self) -> list[tuple[int, NDArray[Any]]]:
+        """Patches to be written: their number and their pixels."""
+        return [(i, self.pixels[k]) for k, i in enumerate(self.passed) if not self.reasons(i)]
+
+    def records(self) -> list[CutPatch]:
+        """What became of each patch."""
+        sums = {i: f"{zlib.crc32(pixels.data):08x}" for i, pixels in self.accepted()}
+        found = []
+        for i, (patch, placement) in enumerate(zip(self.patches, self.placements, strict=True)):
+            shares = pixel_shares(self.bits[i])
+            found.append(
+                CutPatch(
+                    patch.location_id,
+                    patch.place,
+                    self.rules.validity.reasons(shares),
+                    self.rules.validity.explain(shares),
+                    shares,
+                    placement.method,
+                    placement.shift,
+                    sums.get(i, ""),
+                )
+            )
+        return found
+
+
+def _write(cut: _Cut, shard: int, rules: CutRules, out: Path) -> None:
+    layout, name = rules.layout, f"{shard}-{uuid4().hex}"
+    accepted = cut.accepted()
+
+    def writer(array: str) -> ShardWriter:
+        return ShardWriter(
+            shard_path(out / STORE, array, shard),
+            out / PARTIAL / f"{array}-{name}",
+            places=layout.shard_size,
+            compression=layout.compression,
+        )
+
+    try:
+        with writer("quality") as quality, writer("pixels") as pixels:
+            for i, patch in accepted:
+                slot = cut.patches[i].place % layout.shard_size
+                pixels.put(slot, patch)
+                quality.put(slot, cut.bits[i])
+    except OSError as error:
+        raise OutputError(str(error)) from error
+
+
+def _grid(patch: PlannedPatch, size: tuple[int, int]) -> PixelGrid:
+    gsd = (patch.bounds[2] - patch.bounds[0]) / size[1]
+    return PixelGrid.from_bounds(patch.crs, patch.bounds, gsd)
+
+
+def _union(placements: Sequence[Placement]) -> Window | None:
+    """The window that holds those of all placements; None if all are empty."""
+    windows = [p.window for p in placements if not p.is_empty]
+    if not windows:
+        return None
+    row, col = min(w.row for w in windows), min(w.col for w in windows)
+    bottom, right = max(w.row + w.height for w in windows), max(w.col + w.width for w in windows)
+    return Window(row, col, bottom - row, right - col)
+
+
+def _part(block: NDArray[Any], placement: Placement, union: Window | None) -> NDArray[Any]:
+    """The window of a placement, out of a block (…, h, w) that was read for several."""
+    if union is None or placement.is_empty:
+        return block[..., :0, :0]
+    row, col, height, width = placement.window
+    row, col = row - union.row, col - union.col
+    return block[..., row : row + height, col : col + width]
+
+
+def as_plain(patch: CutPatch) -> dict[str, Any]:
+    """Lay a result out for JSON."""
+    return asdict(patch)
+
+
+def from_plain(values: dict[str, Any]) -> CutPatch:
+    """Read what `as_plain` gave."""
+    lists = {name: tuple(values[name]) for name in ("reasons", "shift")}
+    return CutPatch(**{**values, **lists})

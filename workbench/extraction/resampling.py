@@ -1,0 +1,176 @@
+"""How a location's pixels lie in a tile: copied as they are, or carried over from another zone.
+
+All acquisitions of a location are cut on the location's own grid. A tile on the same grid lines
+gives its numbers unchanged ("none"); one of the same zone whose lines are shifted by part of a
+pixel gives those of the nearest pixel, displaced by at most half of one ("nearest"); one of another
+zone is resampled as asked for, and the manifest says how.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workbench.extraction.store import QUALITY_BITS
+from workbench.geo.footprint import transformer
+from workbench.geo.grid import PixelGrid, Window
+
+AcrossZones = Literal["bilinear", "nearest"]
+Method = Literal["none", "nearest", "bilinear"]
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where the pixels of one location are found in one tile."""
+
+    method: Method
+    """What was done: "none" copies pixels as they lie."""
+    shift: tuple[float, float]
+    """How far the location's grid lines lie from the tile's, (east, south) in pixels within
+    [-0.5, 0.5); (0, 0) if they agree, NaN across zones."""
+    window: Window
+    """Pixels of the tile that are needed; it may be empty."""
+    shape: tuple[int, int]
+    """(H, W) of the location."""
+    corner: tuple[int, int] = (0, 0)
+    """Row and column of the location where the window's first pixel goes, if copied."""
+    index: NDArray[np.intp] | None = None
+    """(K, H·W) flat places in the window of the pixels that make up each target pixel; -1 where
+    one lies outside the tile. None if copied."""
+    weight: NDArray[np.float32] | None = None
+    """(K, H·W) their weights, adding up to 1."""
+
+    @property
+    def is_empty(self) -> bool:
+        """True if the tile has none of the pixels."""
+        return self.window.height == 0 or self.window.width == 0
+
+    def carry(
+        self, block: NDArray[Any], nodata: float | None, fill: float, out: NDArray[Any]
+    ) -> None:
+        """Bring pixels of the window onto the location's grid.
+
+        A target pixel is measured only if all the pixels that it is mixed from are.
+
+        Args:
+            block: (C, h, w) stored numbers of `window`.
+            nodata: Number without a measurement; None if all are.
+            fill: Number written where the tile has nothing.
+            out: (C, H, W) to write to.
+        """
+        if self.is_empty:
+            out[:] = fill
+            return
+        if self.index is None or self.weight is None:
+            self._copy(block, fill, out)
+            return
+        flat = block.reshape(len(block), -1)
+        outside = (self.index < 0) & (self.weight > 0)
+        lost = np.broadcast_to(outside.any(axis=0), (len(block), outside.shape[1]))
+        total = np.zeros(lost.shape, dtype=np.float64 if block.dtype.itemsize > 4 else np.float32)
+        for index, weight in zip(self.index, self.weight, strict=True):
+            part = flat[:, np.maximum(index, 0)]
+            lost = lost | (is_nodata(part, nodata) & (weight > 0))
+            total += np.where(weight > 0, part, 0) * weight
+        mixed = np.rint(total) if block.dtype.kind in "iu" else total
+        out[:] = np.where(lost, fill, mixed).reshape(out.shape).astype(out.dtype)
+
+    def carry_bits(self, bits: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Bring quality bits of the window onto the location's grid.
+
+        A bit is set if one of the pixels that a target pixel is mixed from has it; water is that
+        of the heaviest.
+
+        Args:
+            bits: (h, w) bits of `QUALITY_BITS`.
+
+        Returns:
+            (H, W); "nodata" outside the tile.
+        """
+        out = np.full(self.shape, QUALITY_BITS["nodata"], dtype=np.uint8)
+        if self.is_empty:
+            return out
+        if self.index is None or self.weight is None:
+            self._copy(bits[None], QUALITY_BITS["nodata"], out[None])
+            return out
+        flat, water = bits.ravel(), np.uint8(QUALITY_BITS["water"])
+        taken = np.where(self.index < 0, out.ravel(), flat[np.maximum(self.index, 0)])
+        found = np.bitwise_or.reduce(np.where(self.weight > 0, taken, 0), axis=0) & ~water
+        heaviest = np.take_along_axis(taken, self.weight.argmax(axis=0)[None], axis=0)[0]
+        return (found | (heaviest & water)).astype(np.uint8).reshape(self.shape)
+
+    def _copy(self, block: NDArray[Any], fill: float, out: NDArray[Any]) -> None:
+        rows = slice(self.corner[0], self.corner[0] + self.window.height)
+        cols = slice(self.corner[1], self.corner[1] + self.window.width)
+        if (self.window.height, self.window.width) != self.shape:
+            out[:] = fill
+        out[:, rows, cols] = block
+
+
+def place(
+    location: PixelGrid, tile: PixelGrid, *, across_zones: AcrossZones = "bilinear"
+) -> Placement:
+    """Find a location's pixels in a tile of the same pixel size.
+
+    Args:
+        location: The location's grid.
+        tile: The tile's grid.
+        across_zones: How to resample where the two are in different CRS: "bilinear" mixes the four
+            nearest pixels, so that a value lies within their range; "nearest" takes the nearest,
+            displaced by at most 0.71 pixels.
+
+    Raises:
+        TileError: If the CRS is the same and the pixels differ in size.
+    """
+    if location.crs != tile.crs:
+        return _resampled(location, tile, across_zones)
+    shift = (0.0, 0.0) if tile.agrees(location) else tile.shift(location)
+    wanted = tile.window(location.bounds)
+    window = _clipped(wanted, tile)
+    return Placement(
+        method="none" if shift == (0.0, 0.0) else "nearest",
+        shift=shift,
+        window=window,
+        shape=location.shape,
+        corner=(window.row - wanted.row, window.col - wanted.col),
+    )
+
+
+def _resampled(location: PixelGrid, tile: PixelGrid, method: AcrossZones) -> Placement:
+    """Look up, for each pixel of the location, the pixels of the tile around its centre."""
+    x, y = np.meshgrid(location.x, location.y)
+    x, y = transformer(location.crs, tile.crs).transform(x.ravel(), y.ravel())
+    (dx, dy), left, top = tile.resolution, tile.transform[2], tile.transform[5]
+    col, row = (x - left) / dx - 0.5, (top - y) / dy - 0.5
+    if method == "nearest":
+        cols, rows = np.rint(col)[None].astype(np.intp), np.rint(row)[None].astype(np.intp)
+        weight = np.ones(cols.shape, dtype=np.float32)
+    else:
+        west, north = np.floor(col), np.floor(row)
+        cols = np.stack([west, west + 1, west, west + 1]).astype(np.intp)
+        rows = np.stack([north, north, north + 1, north + 1]).astype(np.intp)
+        u, v = col - west, row - north
+        weight = np.stack([(1 - u) * (1 - v), u * (1 - v), (1 - u) * v, u * v]).astype(np.float32)
+    low, high = (int(rows.min()), int(cols.min())), (int(rows.max()), int(cols.max()))
+    whole = Window(low[0], low[1], high[0] - low[0] + 1, high[1] - low[1] + 1)
+    window = _clipped(whole, tile)
+    rows, cols = rows - window.row, cols - window.col
+    inside = (rows >= 0) & (rows < window.height) & (cols >= 0) & (cols < window.width)
+    index = np.where(inside, rows * window.width + cols, -1)
+    return Placement(method, (np.nan, np.nan), window, location.shape, (0, 0), index, weight)
+
+
+def _clipped(window: Window, tile: PixelGrid) -> Window:
+    """The part of a window that lies in the tile; empty, at its edge, if none does."""
+    row, col = min(max(window.row, 0), tile.height), min(max(window.col, 0), tile.width)
+    height = max(min(window.row + window.height, tile.height) - row, 0)
+    width = max(min(window.col + window.width, tile.width) - col, 0)
+    return Window(row, col, height, width)
+
+
+def is_nodata(array: NDArray[Any], nodata: float | None) -> NDArray[np.bool_]:
+    """Where an array has no measurement."""
+    if nodata is None:
+        return np.zeros(array.shape, dtype=bool)
+    return np.isnan(array) if np.isnan(nodata) else array == nodata
