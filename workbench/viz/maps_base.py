@@ -106,7 +106,7 @@ class _Furniture(MacroElement):
         <style>{{ this.style }}</style>
         {% endmacro %}
         {% macro html(this, kwargs) %}
-        <h1 class="wb-box wb-title">{{ this.title|e }}</h1>
+        <h1 class="wb-title">{{ this.title|e }}</h1>
         {% endmacro %}
         {% macro script(this, kwargs) %}
         L.Icon.Default.mergeOptions({{ this.icons|tojson }});

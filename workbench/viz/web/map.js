@@ -4,7 +4,8 @@ function dressMap(map, view) {
   const box = map.getContainer();
   const fit = new ResizeObserver(() => {
     map.invalidateSize({ animate: false });
-    if (map.getSize().x > 40 && map.getSize().y > 40) map.fitBounds(view, { padding: [24, 24], animate: false });
+    const size = map.getSize(), boxes = size.x > 640 ? 275 : 24; // legend and layers stand at the right
+    if (size.x > 40 && size.y > 40) map.fitBounds(view, { paddingTopLeft: [24, 24], paddingBottomRight: [boxes, 24], animate: false });
   });
   fit.observe(box);
   for (const act of ["mousedown", "wheel", "touchstart", "keydown"]) box.addEventListener(act, () => fit.disconnect(), { capture: true, passive: true });

@@ -81,4 +81,5 @@ function connectGraph(map, footprints, edges, nodes) {
     }
     L.popup({ maxWidth: 420 }).setLatLng(event.latlng).setContent(box).openOn(map);
   });
+  document.body.dataset.ready = "true";
 }

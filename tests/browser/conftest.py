@@ -1,0 +1,216 @@
+"""Made tiles, a run of the chain on them, JupyterLab, and a Chromium without a network."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from urllib.error import URLError
+
+import geopandas as gpd
+import pytest
+from shapely.affinity import rotate
+from shapely.geometry import box
+
+from workbench.geo.tile import Tile, tile_frame
+
+ROOT = Path(__file__).parent.parent.parent
+CHROMIUM = next((p for name in ("chromium", "chromium-browser") if (p := shutil.which(name))), None)
+FLAGS = [
+    *(
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-dev-shm-usage",
+        "--disable-background-networking",
+    ),
+    *("--no-first-run", "--disable-component-update", "--disable-default-apps", "--disable-sync"),
+]
+TOKEN = "browser-tests"
+
+CATALOG = """\
+version: 1
+datasets:
+  bigearthnet_scenes:
+    description: Made tiles. Rotated, repeated, in two zones.
+    sensor: sentinel2_l2a
+    layout: footprints
+    source: {type: local, path: tiles.gpkg, obtain: made by the tests}
+    license: CC0-1.0
+    citation: none
+  land_outline:
+    description: A made land. One rectangle.
+    layout: land_outline
+    source: {type: local, path: land.gpkg, obtain: made by the tests}
+    license: CC0-1.0
+    citation: none
+"""
+
+
+def made_tiles() -> list[Tile]:
+    """Twelve tiles of about 30 km: nine on three dates around one place, three apart."""
+    start = datetime(2022, 5, 1, 10, 30, tzinfo=UTC)
+    tiles = []
+    for i in range(12):
+        lon, lat = (
+            (11.7 + 0.18 * (i % 3), 47.0 + 0.05 * (i // 3)) if i < 9 else (15.0 + i / 5, 49.0)
+        )
+        ground = rotate(box(lon, lat, lon + 0.4, lat + 0.27), 12)
+        zone = 32632 if ground.centroid.x < 12 else 32633
+        when = start + timedelta(days=16 * (i // 3))
+        tiles.append(
+            Tile(f"<b>tile {i:02d}</b>", when, ground, f"EPSG:{zone}", None, f"pass {i // 3}")
+        )
+    return tiles
+
+
+@pytest.fixture(scope="session")
+def workplace(tmp_path_factory) -> Path:
+    """The notebooks beside a catalog of made data, as a user's checkout has them."""
+    place = tmp_path_factory.mktemp("workplace")
+    shutil.copytree(ROOT / "notebooks", place / "notebooks")
+    (place / "data_catalog.yaml").write_text(CATALOG)
+    tile_frame(made_tiles()).drop(columns="path").to_file(place / "tiles.gpkg")
+    land = gpd.GeoDataFrame({"name": ["land"]}, geometry=[box(5, 44, 22, 52)], crs="EPSG:4326")
+    land.to_file(place / "land.gpkg")
+    return place
+
+
+@pytest.fixture(scope="session")
+def run(workplace) -> Path:
+    """The folder of a finished headless run of the chain."""
+    folder = workplace / "runs" / "demo"
+    command = [
+        sys.executable,
+        "-m",
+        "workbench",
+        "run",
+        "notebooks/chain.yaml",
+        "--run-dir",
+        str(folder),
+    ]
+    done = subprocess.run(command, cwd=workplace, capture_output=True, text=True, timeout=900)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder
+
+
+@pytest.fixture(scope="session")
+def browser():
+    if CHROMIUM is None:
+        pytest.skip("no Chromium on this machine (Debian: apt install chromium)")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield chromium
+        chromium.close()
+
+
+@dataclass
+class Watch:
+    """What a page did that it should not."""
+
+    outside: list[str] = field(default_factory=list)
+    """Requests to anywhere but its own origin."""
+    errors: list[str] = field(default_factory=list)
+    """Exceptions of the page and errors on its console."""
+
+
+@pytest.fixture
+def open_page(browser):
+    """Open pages that can reach one origin at most; all must have stayed quiet in the end."""
+    opened = []
+
+    def opener(origin: str = "file://", *, width: int = 1200, height: int = 900):
+        watch = Watch()
+        context = browser.new_context(viewport={"width": width, "height": height})
+
+        def gate(route):
+            url = route.request.url
+            if url.startswith((origin, "data:", "blob:", "about:")):
+                route.continue_()
+            else:
+                watch.outside.append(url)
+                route.abort()
+
+        context.route("**/*", gate)
+        page = context.new_page()
+        page.on("pageerror", lambda error: watch.errors.append(str(error)))
+        page.on(
+            "console",
+            lambda message: watch.errors.append(message.text) if message.type == "error" else None,
+        )
+        opened.append((context, watch))
+        return page
+
+    yield opener
+    for context, watch in opened:
+        context.close()
+        assert watch.outside == []
+        assert watch.errors == []
+
+
+@pytest.fixture(scope="session")
+def lab(workplace, tmp_path_factory) -> Iterator[str]:
+    """Address of a JupyterLab that shows the workplace; its settings are its own."""
+    home = tmp_path_factory.mktemp("jupyter")
+    with jupyterlab(workplace, home) as address:
+        yield address
+
+
+@contextmanager
+def jupyterlab(root: Path, home: Path) -> Iterator[str]:
+    quiet = (
+        home
+        / "settings"
+        / "@jupyterlab"
+        / "apputils-extension"
+        / "notification.jupyterlab-settings"
+    )
+    quiet.parent.mkdir(parents=True)
+    quiet.write_text(json.dumps({"fetchNews": "false", "checkForUpdates": False}))
+    kernels = home / "data" / "kernels" / "python3"
+    kernels.mkdir(parents=True)
+    argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    spec = {"argv": argv, "display_name": "Python 3", "language": "python"}
+    (kernels / "kernel.json").write_text(json.dumps(spec))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    folders = {"CONFIG_DIR": "config", "DATA_DIR": "data", "RUNTIME_DIR": "runtime"}
+    environment = os.environ | {f"JUPYTER_{key}": str(home / name) for key, name in folders.items()}
+    environment |= {"JUPYTERLAB_SETTINGS_DIR": str(home / "settings")}
+    environment |= {"JUPYTERLAB_WORKSPACES_DIR": str(home / "workspaces")}
+    command = [
+        *(sys.executable, "-m", "jupyter", "lab", "--no-browser", "--allow-root", f"--port={port}"),
+        *(f"--IdentityProvider.token={TOKEN}", f"--ServerApp.root_dir={root}"),
+        "--LabApp.expose_app_in_browser=True",
+    ]
+    with (home / "log").open("w") as log:
+        server = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)
+    address = f"http://127.0.0.1:{port}"
+    try:
+        wait_for(f"{address}/api/status?token={TOKEN}", server, home / "log")
+        yield address
+    finally:
+        server.terminate()
+        server.wait(timeout=30)
+
+
+def wait_for(url: str, server: subprocess.Popen, log: Path, *, seconds: float = 90) -> None:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        assert server.poll() is None, log.read_text()
+        try:
+            with urllib.request.urlopen(url, timeout=5):
+                return
+        except (URLError, OSError):
+            time.sleep(0.3)
+    raise AssertionError(f"JupyterLab did not answer within {seconds:g} s:\n{log.read_text()}")

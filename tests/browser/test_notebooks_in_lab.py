@@ -1,0 +1,98 @@
+"""The notebooks in a real JupyterLab without a network: run live, and reopened untrusted."""
+
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from tests.browser.conftest import TOKEN
+
+pytestmark = [pytest.mark.browser, pytest.mark.notebook, pytest.mark.slow]
+
+NOTEBOOKS = sorted(p.name for p in (Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
+
+READY = """async () => {
+  const lab = window.jupyterapp;
+  const ready = () => lab.shell.currentWidget && lab.shell.currentWidget.context;
+  await lab.restored;
+  while (!ready()) await new Promise((go) => setTimeout(go, 100));
+  await ready().ready;
+}"""
+KERNEL = """async () => {
+  const session = window.jupyterapp.shell.currentWidget.context.sessionContext;
+  const idle = () => session.session && session.session.kernel.status === "idle";
+  await session.ready;
+  while (!idle()) await new Promise((go) => setTimeout(go, 100));
+}"""
+RUN_ALL = "() => window.jupyterapp.commands.execute('notebook:run-all-cells')"
+OUTPUTS = """() => {
+  const cells = window.jupyterapp.shell.currentWidget.content.widgets;
+  return cells.flatMap((cell) => cell.model.outputs ? cell.model.outputs.toJSON() : []);
+}"""
+SHOW = """async (id) => {
+  const book = window.jupyterapp.shell.currentWidget.content;
+  const index = book.widgets.findIndex((cell) => cell.model.id === id);
+  book.activeCellIndex = index;
+  await book.scrollToItem(index, "center");
+  return index;
+}"""
+
+
+def open_notebook(page, lab, path):
+    page.goto(f"{lab}/lab/workspaces/tests/tree/{path}?token={TOKEN}&reset", timeout=90_000)
+    page.wait_for_function("() => window.jupyterapp !== undefined", timeout=90_000)
+    page.evaluate(READY)
+
+
+def shown_cell(page, cell_id):
+    """Scroll to a cell; JupyterLab keeps only those in view in the page."""
+    return page.locator(f'.jp-Cell[data-windowed-list-index="{page.evaluate(SHOW, cell_id)}"]')
+
+
+def cells_with_views(path):
+    """Ids of the cells that show one of our figures or maps."""
+    return [
+        cell.id
+        for cell in nbformat.read(path, as_version=4).cells
+        for output in cell.get("outputs", [])
+        if "wb-view" in output.get("data", {}).get("text/html", "")
+    ]
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_runs_live(name, lab, run, open_page, tmp_path):
+    page = open_page(lab)
+    open_notebook(page, lab, f"notebooks/{name}")
+    page.evaluate(KERNEL)
+    assert page.evaluate(RUN_ALL)
+    outputs = page.evaluate(OUTPUTS)
+    assert outputs
+    assert not [output for output in outputs if output["output_type"] == "error"]
+    for cell_id in cells_with_views(run / "notebooks" / name):
+        cell = shown_cell(page, cell_id)
+        frame = cell.locator(".wb-view iframe")
+        frame.wait_for(state="visible", timeout=20_000)
+        frame.element_handle().content_frame().wait_for_selector("body[data-ready]")
+        assert frame.bounding_box()["height"] > 100
+        assert frame.bounding_box()["width"] > 400
+        assert not cell.locator(".wb-view img").is_visible()
+        page.screenshot(path=tmp_path / f"{cell_id}.png")
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_reopened_untrusted_shows_every_picture(name, lab, run, workplace, open_page, tmp_path):
+    path = run / "notebooks" / name
+    page = open_page(lab)
+    open_notebook(page, lab, path.relative_to(workplace).as_posix())
+    for cell_id in cells_with_views(path):
+        cell = shown_cell(page, cell_id)
+        picture = cell.locator(".jp-OutputArea-output img")
+        picture.wait_for(state="visible", timeout=20_000)
+        assert picture.bounding_box()["height"] > 100
+        assert cell.locator("iframe").count() == 0
+        page.screenshot(path=tmp_path / f"{cell_id}.png")
+
+
+def test_made_run_has_views_to_look_at(run):
+    counts = {name: len(cells_with_views(run / "notebooks" / name)) for name in NOTEBOOKS}
+    assert counts["01_tile_overlap.ipynb"] == counts["02_temporal_views.ipynb"] == 3
