@@ -54,6 +54,11 @@ def test_isolated_tiles_alone_are_a_component_of_one(tiles):
     assert graph_distributions(graph).png.startswith(PNG)
 
 
+def test_nodes_of_one_degree_are_drawn_too(tiles):
+    graph = nx.complete_graph([tile.id for tile in tiles])
+    assert "LinearColorMapper" in component_graph(graph, tiles).page
+
+
 def test_empty_graph_has_distributions():
     assert graph_distributions(nx.Graph()).png.startswith(PNG)
 

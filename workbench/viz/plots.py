@@ -184,6 +184,8 @@ def _location(plan: "gpd.GeoDataFrame", location_id: str | None) -> pd.Series:
 
 
 def _bars(title: str, x: str, y: str, heights: pd.Series) -> hv.Element:
+    from bokeh.models import BasicTicker
+
     edges = np.append(
         heights.index.to_numpy() - 0.5, heights.index[-1] + 0.5 if len(heights) else 0
     )
@@ -193,6 +195,8 @@ def _bars(title: str, x: str, y: str, heights: pd.Series) -> hv.Element:
         line_color="white",
         tools=["hover"],
         ylim=(0, float(heights.max()) * 1.05 if len(heights) else 1.0),
+        xticks=BasicTicker(min_interval=1),
+        yticks=BasicTicker(min_interval=1),
     )
 
 
@@ -212,7 +216,8 @@ def _graph(
         "tile": names,
         "acquired": [f"{tiles[name].acquired:%Y-%m-%d %H:%M}" for name in names],
         "group": [tiles[name].group or "" for name in names],
-        "degree": [component.degree[name] for name in names],
+        # As a float: HoloViews takes equal integers for one colour and draws no node at all.
+        "degree": [float(component.degree[name]) for name in names],
     }
     nodes = hv.Nodes(
         pd.DataFrame(columns),
