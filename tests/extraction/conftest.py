@@ -1,11 +1,17 @@
-"""Plans made by hand: squares in metres, as the planner would list them."""
+"""Plans made by hand: squares in metres, as the planner would list them; a simulated campaign."""
+
+import logging
+from types import SimpleNamespace
 
 import geopandas as gpd
 import numpy as np
 import pytest
 from shapely import box, transform
 
+from workbench.extraction import ViewRules, drop_duplicates, extract_patches, temporal_views
 from workbench.geo.footprint import transformer
+from workbench.readers.enmap import discover_enmap
+from workbench.synthetic import simulate_campaign
 
 SIDE = 3840.0
 
@@ -43,3 +49,21 @@ def plan_of(to_lonlat):
         return gpd.GeoDataFrame(columns, geometry=shapes, crs="EPSG:4326")
 
     return make
+
+
+@pytest.fixture(scope="session")
+def campaign(tmp_path_factory):
+    """A small simulated campaign with everything that goes wrong, and a plan of its ground."""
+    logging.getLogger("workbench").setLevel(logging.ERROR)  # it is full of damaged products
+    truth = simulate_campaign(tmp_path_factory.mktemp("campaign"), tile_size=48, n_tiles=17)
+    tiles, skipped = discover_enmap(truth.products)
+    kept, dropped = drop_duplicates(tiles)
+    plan = temporal_views(kept, ViewRules(patch_size=8))
+    return SimpleNamespace(truth=truth, tiles=kept, plan=plan, skipped=skipped, dropped=dropped)
+
+
+@pytest.fixture(scope="session")
+def extracted(campaign, tmp_path_factory):
+    """The campaign's patches, cut in this process."""
+    out = tmp_path_factory.mktemp("extraction")
+    return extract_patches(campaign.plan, campaign.tiles, out, workers=1)

@@ -18,11 +18,10 @@ from numpy.typing import NDArray
 from workbench.errors import ContractMismatchError
 from workbench.extraction.resampling import AcrossZones, Placement, is_nodata, place
 from workbench.extraction.shards import ShardWriter
-from workbench.extraction.sources import Source, open_source
+from workbench.extraction.sources import Bands, Source, open_source
 from workbench.extraction.store import QUALITY_BITS, STORE, StoreLayout, shard_path
 from workbench.extraction.validity import ValidityRules, pixel_shares
 from workbench.geo.grid import Bounds, PixelGrid, Window
-from workbench.readers.enmap import BandChoice
 
 PARTIAL = "partial"
 """Folder for files that are being written, in the folder of the extraction."""
@@ -71,7 +70,7 @@ class CutRules:
     """The store, with the contract that every tile must keep."""
     validity: ValidityRules
     """Which patches are acceptable."""
-    bands: BandChoice = "kept"
+    bands: Bands = "kept"
     """Bands to cut."""
     across_zones: AcrossZones = "bilinear"
     """How to resample where tile and location are in different zones."""

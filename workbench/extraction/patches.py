@@ -18,12 +18,12 @@ from workbench.extraction.manifest import read_manifest, write_manifest
 from workbench.extraction.preparation import begin_or_go_on, remove_shards, shards_stand
 from workbench.extraction.resampling import AcrossZones
 from workbench.extraction.shards import Compression
+from workbench.extraction.sources import Bands
 from workbench.extraction.store import STORE, StoreLayout
 from workbench.extraction.tables import patch_tables
 from workbench.extraction.validity import ValidityRules
 from workbench.extraction.workers import TileResult, run_units
 from workbench.geo.tile import Tile
-from workbench.readers.enmap import BandChoice
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -71,7 +71,7 @@ def extract_patches(
     out: Path | str,
     *,
     rules: ValidityRules | None = None,
-    bands: BandChoice = "kept",
+    bands: Bands = "kept",
     across_zones: AcrossZones = "bilinear",
     shard_size: int | None = None,
     compression: Compression | None = None,

@@ -12,10 +12,9 @@ from workbench.errors import ManifestError, TileError, WorkbenchError
 from workbench.extraction.cutting import PARTIAL, CutPatch, TileJob
 from workbench.extraction.journal import Journal
 from workbench.extraction.shards import Compression
-from workbench.extraction.sources import open_source
+from workbench.extraction.sources import Bands, open_source
 from workbench.extraction.store import STORE, StoreLayout, create_store, shard_path
 from workbench.geo.tile import Tile
-from workbench.readers.enmap import BandChoice
 from workbench.sensors import InputContract
 
 
@@ -24,7 +23,7 @@ def begin_or_go_on(
     jobs: Sequence[TileJob],
     tiles: Sequence[Tile],
     sums: Mapping[str, str],
-    bands: BandChoice,
+    bands: Bands,
     compression: Compression | None,
     shard_size: int,
 ) -> StoreLayout:
@@ -51,7 +50,7 @@ def begin_or_go_on(
 
 
 def _layout(
-    jobs: Sequence[TileJob], bands: BandChoice, compression: Compression | None, shard_size: int
+    jobs: Sequence[TileJob], bands: Bands, compression: Compression | None, shard_size: int
 ) -> StoreLayout:
     """The store that the first readable tile asks for."""
     problem: WorkbenchError | None = None

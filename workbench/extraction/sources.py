@@ -6,7 +6,7 @@ An EnMAP product gives its quality layers and its pixel mask; a plain raster kno
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +15,10 @@ from workbench.errors import TileError
 from workbench.extraction.store import QUALITY_BITS
 from workbench.geo.grid import PixelGrid, Window
 from workbench.geo.raster import RasterFile
-from workbench.readers.enmap import LAND, WATER, BandChoice, read_product
 from workbench.sensors import InputContract
+
+Bands = Literal["kept", "all"] | Sequence[str]
+"""Which bands: those used for learning, all as delivered, or names in the order wanted."""
 
 _LAYERS = {
     "cloud": "cloud", "shadow": "cloudshadow", "haze": "haze", "cirrus": "cirrus", "snow": "snow",
@@ -51,7 +53,7 @@ class Source(Protocol):
     def __exit__(self, *error: object) -> None: ...
 
 
-def open_source(path: Path | None, name: str, *, bands: BandChoice = "kept") -> Source:
+def open_source(path: Path | None, name: str, *, bands: Bands = "kept") -> Source:
     """Open a tile.
 
     Args:
@@ -77,7 +79,9 @@ class EnmapSource:
 
     has_mask = True
 
-    def __init__(self, folder: Path, bands: BandChoice) -> None:
+    def __init__(self, folder: Path, bands: Bands) -> None:
+        from workbench.readers.enmap import read_product  # the catalog behind it is slow to load
+
         product = read_product(folder)
         self.grid = product.grid
         self.contract = product.contract(bands)
@@ -105,6 +109,8 @@ class EnmapSource:
 
     def layers(self, window: Window) -> NDArray[np.uint8]:
         """See `Source`."""
+        from workbench.readers.enmap import LAND, WATER
+
         if self._lacks_bands:  # its metadata say that a band holds nothing
             return np.full((window.height, window.width), QUALITY_BITS["nodata"], dtype=np.uint8)
         classes = self._layer("classes", window)
@@ -131,7 +137,7 @@ class RasterSource:
 
     has_mask = False
 
-    def __init__(self, path: Path, bands: BandChoice) -> None:
+    def __init__(self, path: Path, bands: Bands) -> None:
         self._file = RasterFile(path)
         info = self._file.info
         self.grid, self.dtype = info.grid, info.dtype
