@@ -1,5 +1,7 @@
 """From a manifest of patches to batches: temporal pairs, labels, statistics, normalisation."""
 
+from workbench.datasets.alignment import AlignedLabels, LabelSource, align_labels, read_labels
+from workbench.datasets.labelled_patches import ChangePatches, LabelledPatches
 from workbench.datasets.normalization import Normalizer
 from workbench.datasets.patches import Patches, open_patches
 from workbench.datasets.positives import PairPolicy
@@ -12,14 +14,20 @@ from workbench.datasets.statistics import (
 from workbench.datasets.temporal_patches import TemporalPatches, collate_views
 
 __all__ = [
+    "AlignedLabels",
     "BandStatistics",
+    "ChangePatches",
+    "LabelSource",
+    "LabelledPatches",
     "Normalizer",
     "PairPolicy",
     "Patches",
     "TemporalPatches",
+    "align_labels",
     "band_statistics",
     "collate_views",
     "open_patches",
+    "read_labels",
     "read_statistics",
     "write_statistics",
 ]

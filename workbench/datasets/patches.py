@@ -12,10 +12,9 @@ from workbench.datasets.acquisitions import Acquisitions, acquisitions
 from workbench.datasets.files import file_checksum
 from workbench.datasets.statistics import BandStatistics, band_statistics
 from workbench.extraction.manifest import read_manifest
+from workbench.extraction.patches import MANIFEST
 from workbench.extraction.store import PatchStore
 from workbench.sensors import InputContract
-
-MANIFEST = "manifest.parquet"
 
 
 @dataclass(frozen=True)

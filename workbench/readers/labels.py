@@ -47,6 +47,10 @@ class LabelMap:
         """Where the map's own pixels lie."""
         return self._file.info.grid
 
+    def covers(self, grid: PixelGrid) -> bool:
+        """Whether the map reaches over the whole of a patch."""
+        return self.grid.holds(self._need(grid)[1])
+
     def codes(self, grid: PixelGrid) -> NDArray[Any]:
         """Give the code under each pixel centre of a patch.
 
@@ -61,8 +65,17 @@ class LabelMap:
         """
         return self._on(grid, "nearest", None)
 
-    def classes(self, grid: PixelGrid, legend: Legend) -> NDArray[np.uint8]:
+    def classes(
+        self, grid: PixelGrid, legend: Legend, *, majority: bool = False
+    ) -> NDArray[np.uint8]:
         """Give the class of each pixel of a patch.
+
+        Args:
+            grid: The patch.
+            legend: What the codes mean.
+            majority: Take the class that most of the map's pixels in a patch's pixel have, where
+                the map is finer; else the class under its centre. What belongs to no class has no
+                vote, so that a pixel is ignored only if all of it is.
 
         Returns:
             (H, W) class indices; `legend.ignore_index` where the code belongs to no class.
@@ -71,7 +84,12 @@ class LabelMap:
             TileError: If the map does not cover the patch.
             ContractMismatchError: If a code is outside the legend.
         """
-        return legend.encode(self.codes(grid), thing=str(self.path))
+        if not majority:
+            return legend.encode(self.codes(grid), thing=str(self.path))
+        window = self._window(grid)
+        own = legend.encode(self._file.read(window)[0], thing=str(self.path))
+        nothing = legend.ignore_index
+        return resampled(own, self.grid.crop(window), grid, method="mode", nodata=nothing)
 
     def present(self, grid: PixelGrid, legend: Legend) -> NDArray[np.bool_]:
         """Say which classes occur in a patch: in any pixel of the map whose centre is in it.
@@ -125,10 +143,14 @@ class LabelMap:
         codes = self._file.read(window)[0]
         return resampled(codes, self.grid.crop(window), grid, method=method, nodata=nodata)
 
+    def _need(self, grid: PixelGrid) -> tuple[shapely.Polygon, Window]:
+        """A patch's outline in the map's CRS, and the pixels it needs, which may not be there."""
+        patch = projected([_outline(grid)], grid.crs, self.grid.crs)[0]
+        return patch, self.grid.window(self.grid.snap(patch.bounds))
+
     def _window(self, grid: PixelGrid) -> Window:
         """The pixels of the map that a patch needs, with a margin as far as there is one."""
-        patch = projected([_outline(grid)], grid.crs, self.grid.crs)[0]
-        need = self.grid.window(self.grid.snap(patch.bounds))
+        patch, need = self._need(grid)
         if not self.grid.holds(need):
             raise TileError(
                 f"A label map must cover the patch, but {self.path} reaches over "
