@@ -1,6 +1,7 @@
 import hashlib
 import re
 import xml.etree.ElementTree as ET
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -135,7 +136,9 @@ def test_readers_find_every_whole_product_and_skip_each_broken_one(truth) -> Non
     assert {s.path.name for s in skipped} == set(truth.broken)
     for tile in tiles:
         acquisition = truth.acquisition(tile.id)
-        assert (tile.crs, tile.acquired) == (acquisition.grid.crs, acquisition.start)
+        # Tiles of a datatake follow one another by 5 s; all are dated by its start.
+        datatake_start = acquisition.start - timedelta(seconds=5 * (acquisition.tile - 1))
+        assert (tile.crs, tile.acquired) == (acquisition.grid.crs, datatake_start)
         assert tile.group == acquisition.datatake
         outside = tile.footprint.difference(acquisition.footprint)
         missing = acquisition.footprint.difference(tile.footprint)

@@ -14,6 +14,8 @@ from workbench.errors import CRSMismatchError, TileError
 if TYPE_CHECKING:
     import geopandas as gpd
 
+_POLAR = 80.0  # beyond this latitude a footprint may well span half the longitudes
+
 
 @dataclass(frozen=True)
 class Tile:
@@ -42,8 +44,9 @@ class Tile:
     def __post_init__(self) -> None:
         if not self.id:
             raise TileError("A tile needs an id, got an empty one.")
-        if self.acquired.tzinfo is None:
-            object.__setattr__(self, "acquired", self.acquired.replace(tzinfo=UTC))
+        naive = self.acquired.tzinfo is None
+        utc = self.acquired.replace(tzinfo=UTC) if naive else self.acquired.astimezone(UTC)
+        object.__setattr__(self, "acquired", utc)
         _require_usable(self.footprint, self.id)
 
     @property
@@ -74,7 +77,16 @@ def _require_usable(footprint: object, tile_id: str) -> None:
         raise TileError(
             f"Tile {tile_id!r}: a footprint is in longitude/latitude, got bounds "
             f"({xmin:g}, {ymin:g}, {xmax:g}, {ymax:g}).\n"
-            'Reproject it first, with `GeoDataFrame.to_crs("EPSG:4326")`.'
+            'Reproject it first, with `GeoDataFrame.to_crs("EPSG:4326")`; split what crosses the '
+            "antimeridian."
+        )
+    west, south, east, north = shapely.bounds(shapely.get_parts(footprint)).T
+    wide = (east - west > 180) & (south > -_POLAR) & (north < _POLAR)
+    if wide.any():
+        raise TileError(
+            f"Tile {tile_id!r}: a part of the footprint is {(east - west).max():.0f}° wide, so it "
+            "seems to cross the antimeridian unsplit.\n"
+            "Split it there (`workbench.geo.footprint.split_at_antimeridian`), as RFC 7946 asks."
         )
 
 

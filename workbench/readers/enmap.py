@@ -188,7 +188,8 @@ class EnmapProduct:
                 )
         return Tile(
             id=self.metadata.name,
-            acquired=self.metadata.acquired,
+            # Tiles of one datatake are one date, though they start seconds apart.
+            acquired=self.metadata.datatake_start,
             footprint=footprint,
             crs=self.grid.crs,
             path=self.folder,

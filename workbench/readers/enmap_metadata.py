@@ -72,6 +72,9 @@ class EnmapMetadata:
     """Time of processing."""
     acquired: datetime
     """Start of the acquisition of this tile."""
+    datatake_start: datetime
+    """Start of the whole datatake, whose tiles follow one another by seconds; that of the tile if
+    the XML does not say."""
     crs: str | None
     """"EPSG:32632" from the name of the projection; None if the XML names none."""
     shape: tuple[int, int] | None
@@ -114,6 +117,7 @@ def _metadata(root: Element, path: Path) -> EnmapMetadata:
         version=product["version"],
         processed=datetime.strptime(product["processed"], "%Y%m%dT%H%M%S").replace(tzinfo=UTC),
         acquired=_time(start, path),
+        datatake_start=_time(root.findtext("specific/datatakeStart") or start, path),
         crs=_projection(root),
         shape=_shape(root),
         coverage=_coverage(root),

@@ -1,0 +1,84 @@
+"""What a tile refuses, and tables of tiles."""
+
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import geopandas as gpd
+import pytest
+import shapely
+
+from workbench.errors import CRSMismatchError, TileError
+from workbench.geo.tile import Tile, tile_frame, tiles_from_geodataframe
+
+DAY = datetime(2022, 6, 1, 10, tzinfo=UTC)
+GROUND = shapely.box(10, 50, 10.4, 50.3)
+BOW_TIE = shapely.Polygon([(0, 0), (1, 1), (1, 0), (0, 1)])
+
+
+@pytest.mark.parametrize(
+    ("footprint", "message"),
+    [
+        (shapely.Polygon(), "Tile 't': the footprint is empty"),
+        (BOW_TIE, "Tile 't': the footprint is not a valid polygon \\(Self-intersection"),
+        (shapely.Point(0, 0), "Tile 't': a footprint is a Polygon or MultiPolygon, got Point"),
+        (None, "Tile 't': a footprint is a Polygon or MultiPolygon, got NoneType"),
+        (shapely.box(5e5, 5e6, 6e5, 5.1e6), "Tile 't': a footprint is in longitude/latitude, got"),
+        (shapely.box(179, 0, 181, 1), "Tile 't': a footprint is in longitude/latitude, got"),
+        (shapely.box(-179, 0, 179, 1), "Tile 't': a part of the footprint is 358° wide"),
+    ],
+)
+def test_footprints_that_cannot_be_used_are_refused(footprint, message):
+    with pytest.raises(TileError, match=message):
+        Tile("t", DAY, footprint, "EPSG:32632")
+
+
+def test_an_empty_id_is_refused():
+    with pytest.raises(TileError, match="A tile needs an id, got an empty one"):
+        Tile("", DAY, GROUND, "EPSG:32632")
+
+
+def test_times_are_utc():
+    assert Tile("t", datetime(2022, 6, 1, 10), GROUND, "EPSG:32632").acquired == DAY
+    berlin = timezone(timedelta(hours=2))
+    aware = Tile("t", datetime(2022, 6, 1, 12, tzinfo=berlin), GROUND, "EPSG:32632")
+    assert aware.acquired == DAY
+
+
+def test_a_table_of_footprints_becomes_tiles_and_back():
+    frame = gpd.GeoDataFrame(
+        {"id": ["a", "b"], "acquired": ["2022-06-01T10:00:00Z", "2022-06-02"], "take": [1, 2]},
+        geometry=[GROUND, GROUND],
+        crs="EPSG:4326",
+    )
+    tiles = tiles_from_geodataframe(frame.to_crs("EPSG:3035"), crs="EPSG:32632", group="take")
+    assert [t.id for t in tiles] == ["a", "b"]
+    assert tiles[0].acquired == DAY
+    assert tiles[1].group == "2"
+    assert tiles[0].footprint.equals_exact(GROUND, 1e-6)
+    again = tiles_from_geodataframe(tile_frame(tiles), group="group")
+    assert again == tiles
+
+
+def test_paths_are_kept():
+    frame = gpd.GeoDataFrame(
+        {"id": ["a"], "acquired": [DAY], "crs": ["EPSG:32632"], "file": ["x/y.tif"]},
+        geometry=[GROUND],
+        crs="EPSG:4326",
+    )
+    assert tiles_from_geodataframe(frame, path="file")[0].path == Path("x/y.tif")
+
+
+def test_footprints_without_crs_are_refused():
+    frame = gpd.GeoDataFrame({"id": ["a"], "acquired": [DAY]}, geometry=[GROUND])
+    with pytest.raises(CRSMismatchError, match="Footprints need a CRS, but the table has none"):
+        tiles_from_geodataframe(frame, crs="EPSG:32632")
+
+
+def test_a_missing_column_is_named():
+    frame = gpd.GeoDataFrame({"name": ["a"]}, geometry=[GROUND], crs="EPSG:4326")
+    with pytest.raises(TileError, match="The table of footprints has no column 'id', 'acquired'"):
+        tiles_from_geodataframe(frame, crs="EPSG:32632")
+
+
+def test_an_empty_table_gives_no_tiles_and_back():
+    assert tiles_from_geodataframe(tile_frame([])) == []
