@@ -28,7 +28,10 @@ def ids_of(header, columns, count):
     ids = header["ids"]
     if "text" in ids:
         return ids["text"].split("\n")
-    numbers = [columns[f"id{k}"] for k in range(len(ids["widths"]))]
+    numbers = []
+    for k in range(len(ids["widths"])):
+        column, step = ids["derived"].get(f"id{k}", (f"id{k}", 1))
+        numbers.append(columns[column] // step)
     return [
         "".join(
             text + (f"{numbers[k][i]:0{ids['widths'][k]}d}" if k < len(numbers) else "")

@@ -19,6 +19,9 @@ from workbench.viz.statics_maps import coverage_figure
 if TYPE_CHECKING:
     import geopandas as gpd
 
+MANY_TILES = 2_000
+"""More outlines than this make the page heavy and hide the squares; they are then left out."""
+
 
 def coverage_map(
     plan: "gpd.GeoDataFrame",
@@ -31,7 +34,8 @@ def coverage_map(
     """Draw every location of a plan as its exact square, coloured by series length.
 
     No square is left out or sampled. A click on one tells its id, CRS, dates and tiles; the
-    legend switches classes of series length on and off.
+    legend switches classes of series length on and off. Outlines of the tiles are a layer to
+    switch on, unless there are more than `MANY_TILES`.
 
     Args:
         plan: As `temporal_views` gives it; may be empty.
@@ -48,9 +52,10 @@ def coverage_map(
     """
     packed = pack_plan(plan, tiles)
     canvas = OfflineMap(title, _bounds(plan, tiles), land=land, basemap=basemap)
-    canvas.add_child(_outlines(tiles))
     canvas.add_child(Legend(_legend(packed)))
-    canvas.add_child(folium.LayerControl(collapsed=False))
+    if len(tiles) <= MANY_TILES:
+        canvas.add_child(_outlines(tiles))
+        canvas.add_child(folium.LayerControl(collapsed=False))
     canvas.add_child(_Squares(packed))
     figure = coverage_figure(plan, land=land, title=title)
     return OfflineView(title, png=picture(figure), page=canvas.page(), height=600)

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     import geopandas as gpd
     import pandas as pd
 
+BLOCK = 100_000.0
+"""Side of the blocks in which squares are listed, in metres: about a scene."""
 CENTIMETRES = 100.0
 CORNER_UNITS = 1e7
 """Corners outside UTM are stored as they are, in units of 1e-7 degree (about 1 cm)."""
@@ -58,7 +60,7 @@ def pack_plan(plan: "gpd.GeoDataFrame", tiles: Sequence[Tile]) -> PackedPlan:
     Raises:
         ValueError: If the plan names a tile that is not given.
     """
-    plan = plan.sort_values("crs", kind="stable")  # squares of one zone together
+    plan = plan.iloc[_order(plan)]
     codes, crs = _factorize(plan["crs"])
     combination, table = _combinations(plan)
     tile_rows, tile_table = _tile_table(table, tiles)
@@ -69,7 +71,7 @@ def pack_plan(plan: "gpd.GeoDataFrame", tiles: Sequence[Tile]) -> PackedPlan:
     columns["ymax"] -= columns["ymin"]
     columns |= {"combination": combination, "crs": codes, **tile_rows}
     explicit = _explicit_corners(plan, crs)
-    ids, id_columns = _ids(plan["location_id"].astype(str).tolist())
+    ids, id_columns = _ids(plan["location_id"].astype(str).tolist(), columns)
     header: dict[str, Any] = {
         "crs": [{"name": name, "zone": _utm_zone(name)} for name in crs],
         "tiles": tile_table,
@@ -77,6 +79,12 @@ def pack_plan(plan: "gpd.GeoDataFrame", tiles: Sequence[Tile]) -> PackedPlan:
     }
     text = _compressed(header, columns | explicit | id_columns)
     return PackedPlan(text, _class_counts(plan["n_acquisitions"].to_numpy()))
+
+
+def _order(plan: "gpd.GeoDataFrame") -> NDArray[np.int64]:
+    """Put neighbours next to each other, so that the steps from row to row are small."""
+    x, y = plan["xmin"].to_numpy(dtype=float), plan["ymin"].to_numpy(dtype=float)
+    return np.lexsort([x, y, x // BLOCK, y // BLOCK, plan["crs"].to_numpy(dtype=str)])
 
 
 def _utm_zone(crs: str) -> int | None:
@@ -148,26 +156,38 @@ def _explicit_corners(plan: "gpd.GeoDataFrame", crs: list[str]) -> dict[str, NDA
     return {f"corner{k}": units[:, k] for k in range(8)}
 
 
-def _ids(names: list[str]) -> tuple[dict[str, Any], dict[str, NDArray[np.int64]]]:
+def _ids(
+    names: list[str], columns: dict[str, NDArray[np.int64]]
+) -> tuple[dict[str, Any], dict[str, NDArray[np.int64]]]:
     """Write ids as a pattern and numbers where all share one shape, else as one text.
 
-    "32N_0512_0044" and "32N_0512_0045" are the pattern of widths [2, 4, 4] between "", "N_", "_"
-    and "", and three columns of numbers.
+    "32632-x0512-y0044" and "32632-x0513-y0044" are the pattern of widths [5, 4, 4] between "",
+    "-x", "-y" and "", and three columns of numbers. A number that is xmin or ymin divided by a
+    constant is not stored again.
     """
     first = re.split(r"(\d+)", names[0]) if names else [""]
     widths = [len(part) for part in first[1::2]]
-    shape = re.compile(
-        "".join(
-            re.escape(part) if i % 2 == 0 else rf"(\d{{{len(part)}}})"
-            for i, part in enumerate(first)
-        )
-    )
+    pieces = [rf"(\d{{{len(p)}}})" if i % 2 else re.escape(p) for i, p in enumerate(first)]
+    shape = re.compile("".join(pieces))
     matches = [shape.fullmatch(name) for name in names]
     if not widths or max(widths) > 9 or not all(matches):
         return {"text": "\n".join(names)}, {}
     numbers = np.array([match.groups() for match in matches if match], dtype=np.int64)
-    columns = {f"id{k}": numbers[:, k] for k in range(len(widths))}
-    return {"between": first[0::2], "widths": widths}, columns
+    stored, derived = {}, {}
+    for k in range(len(widths)):
+        known = [(n, s) for n in ("xmin", "ymin") if (s := _step(columns[n], numbers[:, k]))]
+        if known:
+            derived[f"id{k}"] = known[0]
+        else:
+            stored[f"id{k}"] = numbers[:, k]
+    return {"between": first[0::2], "widths": widths, "derived": derived}, stored
+
+
+def _step(coordinates: NDArray[np.int64], numbers: NDArray[np.int64]) -> int:
+    """Centimetres a number counts if the coordinates are that many times the numbers, else 0."""
+    row = int(np.argmax(numbers))
+    step = int(coordinates[row] // max(int(numbers[row]), 1))
+    return step if step > 0 and np.array_equal(numbers * step, coordinates) else 0
 
 
 def _class_counts(n_dates: NDArray[np.int64]) -> tuple[int, ...]:
@@ -184,7 +204,7 @@ def _compressed(header: dict[str, Any], columns: dict[str, NDArray[np.int64]]) -
     text += b" " * (-len(text) % 4)
     body = b"".join(_planes(values) for values in columns.values())
     raw = len(text).to_bytes(4, "little") + text + body
-    return base64.b64encode(zlib.compress(raw, 9)).decode()
+    return base64.b64encode(zlib.compress(raw, 7)).decode()
 
 
 def _planes(values: NDArray[np.int64]) -> bytes:

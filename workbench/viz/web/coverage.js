@@ -15,7 +15,12 @@ async function showPlan(map, base64, options) {
 
   function locationId(i) {
     if (names) return names[i];
-    return plan.ids.between.map((text, k) => text + (k < plan.ids.widths.length ? String(c["id" + k][i]).padStart(plan.ids.widths[k], "0") : "")).join("");
+    const { between, widths, derived } = plan.ids;
+    const number = (k) => {
+      const [column, step] = derived["id" + k] || ["id" + k, 1];
+      return String(c[column][i] / step).padStart(widths[k], "0");
+    };
+    return between.map((text, k) => text + (k < widths.length ? number(k) : "")).join("");
   }
 
   map.createPane("squares").style.zIndex = 350;
