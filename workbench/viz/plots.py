@@ -267,6 +267,6 @@ def _view(title: str, elements: Sequence[Any], png: bytes, *, height: int) -> Of
         figure.axis.axis_label_text_font_style = "normal"
         figure.axis.minor_tick_line_color = None
         figure.output_backend = "canvas"  # the page does not carry Bokeh's WebGL script
-        figure.title.text_color = palettes.INK
+        figure.title.update(text_color=palettes.INK, text_font_size="11.5pt")
     layout = figures[0] if len(figures) == 1 else row(figures, sizing_mode="stretch_width")
     return OfflineView(title, png=png, page=bokeh_page(layout, title), height=height)
