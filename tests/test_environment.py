@@ -14,7 +14,7 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parent.parent
 CONDA_NAME = {"torch": "pytorch-gpu", "playwright": "playwright-python"}  # others: the same name
-ONLY_CONDA = {"python", "pip", "cuda-version"}
+ONLY_CONDA = {"python", "cuda-version"}
 PAIRS = {"2.15": "0.29"}  # torch: torchvision, seen to import and run; add one with a new lock
 
 
