@@ -33,6 +33,9 @@ FLAGS = [
     ),
     *("--no-first-run", "--disable-component-update", "--disable-default-apps", "--disable-sync"),
 ]
+needs_chromium = pytest.mark.skipif(
+    CHROMIUM is None, reason="no Chromium on this machine (Debian: apt install chromium)"
+)
 TOKEN = "browser-tests"
 
 CATALOG = """\
@@ -103,8 +106,6 @@ def run(workplace) -> Path:
 
 @pytest.fixture(scope="session")
 def browser():
-    if CHROMIUM is None:
-        pytest.skip("no Chromium on this machine (Debian: apt install chromium)")
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:

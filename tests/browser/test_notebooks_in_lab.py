@@ -5,9 +5,9 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from tests.browser.conftest import TOKEN
+from tests.browser.conftest import TOKEN, needs_chromium
 
-pytestmark = [pytest.mark.browser, pytest.mark.notebook, pytest.mark.slow]
+pytestmark = [pytest.mark.browser, pytest.mark.notebook, pytest.mark.slow, needs_chromium]
 
 NOTEBOOKS = sorted(p.name for p in (Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
 

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 import shapely
 
-from tests.browser.conftest import made_tiles
+from tests.browser.conftest import made_tiles, needs_chromium
 from workbench.extraction import ViewRules, temporal_views
 from workbench.viz.maps_coverage import coverage_map
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow]
+pytestmark = [pytest.mark.browser, pytest.mark.slow, needs_chromium]
 
 MAP = "Object.values(window).find((value) => value instanceof L.Map)"
 

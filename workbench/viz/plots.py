@@ -243,6 +243,12 @@ def _graph(
         xaxis=None,
         yaxis=None,
         tools=["hover", "tap"],
+        hover_tooltips=[
+            ("tile", "@tile"),
+            ("acquired (UTC)", "@acquired"),
+            ("group", "@group"),
+            ("overlaps", "@degree"),
+        ],
     )
 
 
