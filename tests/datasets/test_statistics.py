@@ -121,29 +121,27 @@ def test_nan_counts_as_nodata():
 
 
 def test_statistics_come_back_as_they_were_written(patches, tmp_path):
-    manifest = tmp_path / "manifest.parquet"
-    manifest.write_bytes(b"rows")
-    checksum = file_checksum(manifest)
+    made_from = {"manifest": "a" * 64, "choice of patches": "b" * 64}
     found = band_statistics(Patches(patches).read, range(9), CONTRACT)
-    path = write_statistics(found, tmp_path / "statistics.json", manifest_checksum=checksum)
-    again = read_statistics(path, manifest_checksum=checksum)
+    path = write_statistics(found, tmp_path / "statistics.json", made_from=made_from)
+    again = read_statistics(path, made_from=made_from)
     assert again.contract == CONTRACT
     for name in ("count", "mean", "m2", "minimum", "maximum"):
         np.testing.assert_array_equal(getattr(again, name), getattr(found, name))
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["manifest.parquet", "statistics.json"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["statistics.json"]
 
 
 def test_an_empty_band_survives_json(tmp_path):
     empty = patch_statistics(np.full((3, 2), NODATA, np.int16), CONTRACT)
-    path = write_statistics(empty, tmp_path / "s.json", manifest_checksum="x")
+    path = write_statistics(empty, tmp_path / "s.json", made_from={})
     np.testing.assert_array_equal(read_statistics(path).minimum, np.inf)
 
 
-def test_statistics_of_another_manifest_are_refused(patches, tmp_path):
+def test_statistics_of_other_patches_are_refused(patches, tmp_path):
     found = patch_statistics(patches[0], CONTRACT)
-    path = write_statistics(found, tmp_path / "s.json", manifest_checksum="a" * 64)
-    with pytest.raises(ManifestError, match="must come from the manifest in use"):
-        read_statistics(path, manifest_checksum="b" * 64)
+    path = write_statistics(found, tmp_path / "s.json", made_from={"manifest": "a", "choice": "b"})
+    with pytest.raises(ManifestError, match=r"from the patches in use, .* checksum of the choice"):
+        read_statistics(path, made_from={"manifest": "a", "choice": "c"})
 
 
 @pytest.mark.parametrize(

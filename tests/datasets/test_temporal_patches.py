@@ -10,9 +10,11 @@ import torch
 from torch.utils.data import DataLoader
 
 from workbench.datasets.acquisitions import Acquisitions, acquisitions
+from workbench.datasets.patches import open_patches, stored_statistics
 from workbench.datasets.positives import PairPolicy, allowed_pairs
 from workbench.datasets.temporal_patches import TemporalPatches, collate_views
 from workbench.errors import ContractMismatchError, ManifestError
+from workbench.extraction import read_manifest, write_manifest
 
 JUNE, JULY, JANUARY, NEXT_JUNE = "2022-06-05", "2022-07-10", "2022-01-03", "2023-06-11"
 DATES = [
@@ -165,6 +167,31 @@ def test_statistics_are_of_the_chosen_part(make):
     pixels = np.stack([part.read(i) for i in range(2)])
     np.testing.assert_allclose(part.statistics().mean, pixels.mean(axis=(0, 2, 3)))
     assert patches.statistics(workers=2).patches == 10
+
+
+def test_stored_statistics_are_measured_once_for_each_choice_of_patches(make, tmp_path):
+    patches, path, told = make(DATES), tmp_path / "statistics.json", []
+
+    def measured(chosen):
+        told.clear()
+        found = stored_statistics(chosen, path, progress=lambda *seen: told.append(seen))
+        return found.patches, len(told)
+
+    assert measured(patches) == (10, 1)
+    assert measured(open_patches(tmp_path)) == (10, 0)
+    assert measured(patches.only(["L0002"])) == (4, 1)
+    assert measured(patches.only(["L0002"]).select(["B002"])) == (4, 1)
+    assert measured(patches.only(["L0002"]).select(["B002"])) == (4, 0)
+
+
+def test_only_a_manifest_of_patches_is_opened(make, tmp_path):
+    make(DATES)
+    plan = read_manifest(tmp_path / "manifest.parquet")
+    write_manifest(plan, tmp_path / "manifest.parquet", kind="plan")
+    with pytest.raises(ManifestError, match="is a manifest of plan, but one of patches"):
+        open_patches(tmp_path)
+    with pytest.raises(ManifestError, match="No manifest at"):
+        open_patches(tmp_path / "elsewhere")
 
 
 # ---- policies against their definition --------------------------------------------------------

@@ -3,7 +3,7 @@
 from workbench.datasets.alignment import AlignedLabels, LabelSource, align_labels, read_labels
 from workbench.datasets.labelled_patches import ChangePatches, LabelledPatches
 from workbench.datasets.normalization import Normalizer
-from workbench.datasets.patches import Patches, open_patches
+from workbench.datasets.patches import Patches, open_patches, stored_statistics
 from workbench.datasets.positives import PairPolicy
 from workbench.datasets.statistics import (
     BandStatistics,
@@ -29,5 +29,6 @@ __all__ = [
     "open_patches",
     "read_labels",
     "read_statistics",
+    "stored_statistics",
     "write_statistics",
 ]

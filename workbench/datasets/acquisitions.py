@@ -23,6 +23,8 @@ Ints = NDArray[np.int64]
 DAY = 86_400.0
 """Seconds."""
 _NEEDED = ("location_id", "place", "acquired")
+COLUMNS = (*_NEEDED, "group", "cloud")
+"""Columns of a manifest of patches that are used here; the last two if they are there."""
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,7 @@
 """An extraction, opened for learning: its manifest as arrays, and its store."""
 
+import hashlib
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -8,13 +10,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.datasets.acquisitions import Acquisitions, acquisitions
+from workbench.datasets.acquisitions import COLUMNS, Acquisitions, acquisitions
 from workbench.datasets.files import file_checksum
-from workbench.datasets.statistics import BandStatistics, band_statistics
-from workbench.extraction.manifest import read_manifest
+from workbench.datasets.statistics import (
+    BandStatistics,
+    band_statistics,
+    read_statistics,
+    write_statistics,
+)
+from workbench.errors import ManifestError
+from workbench.extraction.manifest import manifest_note
 from workbench.extraction.patches import MANIFEST
 from workbench.extraction.store import PatchStore
 from workbench.sensors import InputContract
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -58,6 +68,13 @@ class Patches:
             np.take(pixels, self.band_index, axis=0, out=out, mode="clip")  # mode: no buffer
         return out
 
+    @property
+    def made_from(self) -> dict[str, str]:
+        """Checksums of the manifest and of the choice of patches and bands, for statistics."""
+        chosen = hashlib.sha256(np.sort(self.index.place).tobytes())
+        chosen.update("\n".join(self.contract.band_names).encode())
+        return {"manifest": self.checksum, "choice of patches": chosen.hexdigest()}
+
     def only(self, locations: Sequence[str]) -> "Patches":
         """Keep the named locations, as those of one part of a split.
 
@@ -97,7 +114,36 @@ def open_patches(folder: str | Path) -> Patches:
     Raises:
         ManifestError: If there is no manifest or store, it is of another version, or lists nothing.
     """
+    import pyarrow.parquet as pq
+
     path = Path(folder) / MANIFEST
-    index = acquisitions(read_manifest(path, kind="patches"))
+    manifest_note(path, kind="patches")  # of this version, and of patches
+    columns = [name for name in COLUMNS if name in pq.read_schema(path).names]
+    index = acquisitions(pq.read_table(path, columns=columns).to_pandas())
     store = PatchStore(folder)
     return Patches(store, index, store.contract, file_checksum(path))
+
+
+def stored_statistics(
+    patches: Patches,
+    path: str | Path,
+    *,
+    workers: int = 1,
+    progress: Callable[[int, int], None] | None = None,
+) -> BandStatistics:
+    """Read the statistics of exactly these patches, or measure them and keep them.
+
+    Args:
+        patches: Usually the training part (`Patches.only`).
+        path: The file, as `folder / "statistics.json"`; one of other patches is replaced.
+        workers: Processes that measure, >= 1.
+        progress: Called with (patches done, patches in all) while measuring.
+    """
+    made_from = patches.made_from
+    try:
+        return read_statistics(path, made_from=made_from)
+    except ManifestError as error:
+        log.info("measuring %d patches: %s", len(patches.index.place), str(error).splitlines()[0])
+    found = patches.statistics(workers=workers, progress=progress)
+    write_statistics(found, path, made_from=made_from)
+    return found

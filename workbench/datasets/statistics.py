@@ -19,7 +19,6 @@ from workbench.datasets.files import read_record, write_record
 from workbench.errors import ContractMismatchError, ManifestError
 from workbench.sensors import InputContract
 
-STATISTICS_FILE = "statistics.json"
 FORMAT = 1
 _CHUNK = 32  # patches that are merged into one part, whatever the number of workers
 
@@ -184,42 +183,39 @@ def band_statistics(
 
 
 def write_statistics(
-    statistics: BandStatistics,
-    path: Path | str,
-    *,
-    manifest_checksum: str,
-    note: Mapping[str, Any] | None = None,
+    statistics: BandStatistics, path: Path | str, *, made_from: Mapping[str, str]
 ) -> Path:
-    """Write statistics as JSON, whole or not at all, with the contract and what they were made of.
+    """Write statistics as JSON, whole or not at all, with their contract and what they are of.
 
     Args:
         statistics: What to keep.
         path: The file, usually `statistics.json` beside the manifest; its folder is made.
-        manifest_checksum: Checksum of the manifest (`file_checksum`), to tell a later one apart.
-        note: More facts to keep, as which split.
+        made_from: Checksums that tell other patches apart, as `Patches.made_from` gives them.
     """
-    found = {"format": FORMAT, "manifest": manifest_checksum, "note": dict(note or {})}
-    return write_record(Path(path), {**found, "statistics": statistics.to_dict()})
+    found = {"format": FORMAT, "made_from": dict(made_from), "statistics": statistics.to_dict()}
+    return write_record(Path(path), found)
 
 
-def read_statistics(path: Path | str, *, manifest_checksum: str | None = None) -> BandStatistics:
+def read_statistics(
+    path: Path | str, *, made_from: Mapping[str, str] | None = None
+) -> BandStatistics:
     """Read statistics back.
 
     Args:
         path: The file.
-        manifest_checksum: What the manifest in use has; None if any will do.
+        made_from: Checksums they must have been written with; None if any will do.
 
     Raises:
-        ManifestError: If the file is missing, no statistics, of another format, or made from
-            another manifest.
+        ManifestError: If the file is missing, holds no statistics or those of another format, or
+            of other patches.
     """
-    cure = "Make them with `band_statistics` and `write_statistics`."
+    cure = "Measure them again, as with `stored_statistics`."
     found = read_record(Path(path), form=FORMAT, what="band statistics", cure=cure)
-    made_from = found["manifest"]
-    if manifest_checksum is not None and made_from != manifest_checksum:
+    if made_from is not None and found["made_from"] != made_from:
+        others = [name for name, sum_ in made_from.items() if found["made_from"].get(name) != sum_]
         raise ManifestError(
-            f"Statistics must come from the manifest in use, but {path} was made from another "
-            f"({made_from[:12]}…, not {manifest_checksum[:12]}…).\n{cure}"
+            f"Statistics must come from the patches in use, but those in {path} have another "
+            f"checksum of the {' and the '.join(others)}.\n{cure}"
         )
     return BandStatistics.from_dict(found["statistics"])
 
