@@ -69,6 +69,7 @@ def test_only_the_rows_asked_for_count(patches):
     np.testing.assert_allclose(found.mean, two_passes(patches[[3, 7, 41]])[1], rtol=1e-12)
 
 
+@pytest.mark.slow  # two fresh processes import torch
 def test_workers_change_no_bit(patches):
     read = Patches(patches).read
     alone = band_statistics(read, range(70), CONTRACT)
