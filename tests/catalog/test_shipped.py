@@ -26,6 +26,7 @@ def test_the_promised_entries_are_there(shipped):
         "wrs2_grid",
         "land_outline",
         "enmap_simulated",
+        "footprints_simulated",
         "enmap_l2a",
         "spectralearth",
         "ssl4eo_s12",
