@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import shapely
 
-from workbench.extraction import Tile, drop_duplicates
+from workbench.extraction import Tile, bounding_boxes, drop_duplicates, overlap_graph
 
 DAY = datetime(2022, 6, 27, 10, 45, 48, tzinfo=UTC)
 GROUND = shapely.box(10, 50, 10.4, 50.3)
@@ -66,3 +66,12 @@ def test_footprints_that_differ_slightly_are_one_delivery_but_not_beyond_the_lim
 
 def test_nothing_gives_nothing():
     assert drop_duplicates([]) == ([], [])
+
+
+def test_bounding_boxes_overlap_where_footprints_do_not():
+    left = shapely.Polygon([(0, 0), (1, 0), (0, 1)])
+    right = shapely.Polygon([(1, 0.1), (1, 1), (0.1, 1)])
+    tiles = [tile("a", footprint=left), tile("b", footprint=right)]
+    assert overlap_graph(tiles).number_of_edges() == 0
+    assert overlap_graph(bounding_boxes(tiles)).number_of_edges() == 1
+    assert [t.footprint for t in tiles] == [left, right]

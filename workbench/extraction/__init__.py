@@ -8,7 +8,7 @@ from workbench.extraction.rules import ViewRules
 from workbench.extraction.splits import label_fractions, split_locations
 from workbench.extraction.store import QUALITY_BITS, PatchStore
 from workbench.extraction.tables import locations_of
-from workbench.extraction.tiles import DroppedTile, Tile, drop_duplicates
+from workbench.extraction.tiles import DroppedTile, Tile, bounding_boxes, drop_duplicates
 from workbench.extraction.validity import UnclearTile, ValidityRules, clear_tiles
 from workbench.extraction.views import PlanSummary, plan_summary, temporal_views
 
@@ -25,6 +25,7 @@ __all__ = [
     "ValidityRules",
     "ViewRules",
     "clear_tiles",
+    "bounding_boxes",
     "drop_duplicates",
     "extract_patches",
     "label_fractions",

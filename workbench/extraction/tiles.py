@@ -3,7 +3,9 @@
 import logging
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import shapely
 
 from workbench.errors import TileError
 from workbench.geo.tile import Tile, tile_frame, tiles_from_geodataframe
@@ -11,6 +13,7 @@ from workbench.geo.tile import Tile, tile_frame, tiles_from_geodataframe
 __all__ = [
     "DroppedTile",
     "Tile",
+    "bounding_boxes",
     "drop_duplicates",
     "require_distinct_ids",
     "tile_frame",
@@ -33,6 +36,15 @@ def require_distinct_ids(tiles: Sequence[Tile]) -> None:
             f"Tile ids must be distinct, but {len(twice)} occur twice, e.g. {twice[0]!r}.\n"
             "Drop re-deliveries first with `drop_duplicates(tiles)`, or make the ids distinct."
         )
+
+
+def bounding_boxes(tiles: Sequence[Tile]) -> list[Tile]:
+    """Replace each footprint by its bounding box in longitude/latitude.
+
+    Only to see what outlines are worth: a box holds nodata corners, so boxes overlap where no two
+    tiles show the same ground. What crosses the antimeridian becomes a belt round the Earth.
+    """
+    return [replace(tile, footprint=shapely.box(*tile.footprint.bounds)) for tile in tiles]
 
 
 @dataclass(frozen=True)
