@@ -66,15 +66,18 @@ class Placement:
             self._copy(block, fill, out)
             return
         flat = block.reshape(len(block), -1)
-        outside = (self.index < 0) & (self.weight > 0)
-        lost = np.broadcast_to(outside.any(axis=0), (len(block), outside.shape[1]))
+        outside = np.any((self.index < 0) & (self.weight > 0), axis=0, keepdims=True)
+        lost = np.repeat(outside, len(block), axis=0)
         total = np.zeros(lost.shape, dtype=np.float64 if block.dtype.itemsize > 4 else np.float32)
         for index, weight in zip(self.index, self.weight, strict=True):
-            part = flat[:, np.maximum(index, 0)]
-            lost = lost | (is_nodata(part, nodata) & (weight > 0))
-            total += np.where(weight > 0, part, 0) * weight
-        mixed = np.rint(total) if block.dtype.kind in "iu" else total
-        out[:] = np.where(lost, fill, mixed).reshape(out.shape).astype(out.dtype)
+            part = np.take(flat, np.maximum(index, 0), axis=1)
+            lost |= is_nodata(part, nodata) & (weight > 0)
+            total += (
+                part * weight if block.dtype.kind in "iu" else np.where(weight, part, 0) * weight
+            )
+        mixed = np.rint(total, out=total) if block.dtype.kind in "iu" else total
+        mixed[lost] = fill
+        out[:] = mixed.reshape(out.shape)  # numbers of the type's range, as they are mixtures
 
     def carry_bits(self, bits: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Bring quality bits of the window onto the location's grid.
