@@ -16,7 +16,7 @@ from shapely.geometry.base import BaseGeometry
 WGS84 = Geod(ellps="WGS84")
 EARTH_RADIUS = 6_378_137.0
 
-_POLYGON, _MULTIPOLYGON = 3, 6
+_POLYGON = 3
 # Nodes and weights of Gauss-Legendre quadrature on [0, 1].
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(3)
 _NODES, _WEIGHTS = (_NODES + 1) / 2, _WEIGHTS / 2
