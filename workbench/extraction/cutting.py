@@ -22,11 +22,13 @@ from workbench.extraction.sources import Bands, Source, open_source
 from workbench.extraction.store import QUALITY_BITS, STORE, StoreLayout, shard_path
 from workbench.extraction.validity import ValidityRules, pixel_shares
 from workbench.geo.grid import Bounds, PixelGrid, Window
+from workbench.geo.raster import block_cache
 
 PARTIAL = "partial"
 """Folder for files that are being written, in the folder of the extraction."""
 
 _BLOCK_BYTES = 32 << 20  # read at once, where bands can be read alone
+_CACHE_MB = 32  # for the rows of a block that one reading needs twice
 _SLAB_BYTES = 256 << 20  # read at once, where they cannot
 
 Bits = NDArray[np.uint8]
@@ -112,7 +114,10 @@ def cut_tile(job: TileJob, rules: CutRules, out: Path) -> list[CutPatch]:
         OutputError: If a shard cannot be written.
     """
     layout, found = rules.layout, []
-    with open_source(job.path, job.tile_id, bands=rules.bands) as source:
+    with (
+        block_cache(_CACHE_MB),
+        open_source(job.path, job.tile_id, bands=rules.bands) as source,
+    ):
         source.contract.require_same(layout.contract, thing=f"Tile {job.tile_id}")
         if source.dtype != layout.dtype:
             raise ContractMismatchError(

@@ -133,6 +133,17 @@ class RasterFile:
         self.close()
 
 
+@contextmanager
+def block_cache(megabytes: int) -> Iterator[None]:
+    """Limit the memory in which GDAL keeps blocks for a second reading, 5 % of the RAM otherwise.
+
+    Args:
+        megabytes: The limit while inside, > 0; small where each block is read once.
+    """
+    with rasterio.Env(GDAL_CACHEMAX=megabytes):
+        yield
+
+
 def raster_info(path: str | Path) -> RasterInfo:
     """Read a raster's header.
 
