@@ -13,13 +13,14 @@ by pixel     the same, interleaved by pixel, which is GDAL's default
 import pickle
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import rasterio
 import torch
-from harness import measured, parse_scale, peak_memory_mb, report, reset_peak_memory
+from harness import parse_scale, peak_memory_mb, report, reset_peak_memory
 
 from workbench.datasets.acquisitions import Acquisitions
 from workbench.datasets.patches import Patches
@@ -33,8 +34,7 @@ from workbench.sensors import sensor
 
 SIDE, SHARD = 128, 16
 SPECTRALEARTH = 415_153  # locations, 73,000 of them with several dates
-SIZES = {"quick": (32, 96, 5), "full": (128, 512, 7)}  # patches, reads a repeat, repeats
-GEOTIFF_READS = 32  # of the slower ways
+SIZES = {"quick": 32, "full": 128}  # patches
 
 
 def write_files(folder: Path, count: int) -> dict[str, list[Path]]:
@@ -82,15 +82,6 @@ def dataset_over(folder: Path, stored: int, locations: int, two_dates: float) ->
     return TemporalPatches(patches, min_acquisitions=1, pairs=PairPolicy() if two_dates else None)
 
 
-def per_second(read: Callable[[int], torch.Tensor], order: np.ndarray, repeats: int) -> float:
-    """Patches per second, best of some repeats; each is read once before."""
-    for i in set(order.tolist()):
-        read(i)
-    numbers = order.tolist()
-    timing = measured(lambda: [read(i).shape for i in numbers] and None, repeats=repeats)
-    return len(numbers) / timing.seconds
-
-
 def ways(folder: Path, count: int, paths: dict[str, list[Path]]) -> dict[str, Callable]:
     """Each way to come from a number to a tensor."""
     bands = len(sensor("enmap").kept)
@@ -112,23 +103,35 @@ def ways(folder: Path, count: int, paths: dict[str, list[Path]]) -> dict[str, Ca
     }
 
 
-def getitem_ms(dataset: TemporalPatches, repeats: int) -> tuple[float, float]:
-    """Milliseconds of one pair of images, and of drawing it alone."""
-    locations = len(dataset)
-    order = np.random.default_rng(2).permutation(locations)[:200].tolist()
-    pairs = [i for i in order if len(dataset.draw(i)) == 2][:24]
-    [dataset[i] for i in pairs]
-    whole = measured(lambda: [dataset[i] and None for i in pairs], repeats=repeats)
-    draw = measured(lambda: [dataset.draw(i) for i in order], repeats=repeats)
-    return 1e3 * whole.seconds / len(pairs), 1e3 * draw.seconds / len(order)
+def in_turn(
+    calls: list[Callable[[int], object]], numbers: list[list[int]], turns: int
+) -> list[float]:
+    """Milliseconds of each call, timed in turn and item by item, since the machine may be busy.
+
+    The best of all turns counts for each item, and the mean of the items for each call.
+    """
+    best = np.full((len(calls), len(numbers[0])), np.inf)
+    for _ in range(turns):
+        for k in range(len(numbers[0])):
+            for which, call in enumerate(calls):
+                start = time.perf_counter()
+                call(numbers[which][k])
+                best[which, k] = min(best[which, k], time.perf_counter() - start)
+    return (1e3 * best.mean(axis=1)).tolist()
+
+
+def some_pairs(dataset: TemporalPatches) -> list[int]:
+    """Some locations that show a pair, from all over the dataset."""
+    order = np.random.default_rng(2).permutation(len(dataset))[:400].tolist()
+    return [i for i in order if len(dataset.draw(i)) == 2][:24]
 
 
 def main() -> None:
     """Write the files, time every way, and report."""
-    args = parse_scale(__doc__)
-    count, reads, repeats = SIZES[args.scale]
+    args = parse_scale(__doc__, ("--turns", {"type": int, "default": 8}))
+    count = SIZES[args.scale]
     torch.set_num_threads(1)
-    order = np.random.default_rng(1).integers(0, count, reads)
+    order = np.random.default_rng(1).permutation(count).tolist()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         paths = write_files(folder, count)
@@ -137,27 +140,26 @@ def main() -> None:
         same &= all(torch.equal(read[k](3), read["floor"](3)) for k in ("by band", "by pixel"))
         if not same:
             sys.exit("the ways do not give the same pixels")
-        rate = {k: 0.0 for k in read}
-        for _ in range(2):  # twice in turn, so that a busy moment does not hit one way alone
-            for kind, way in read.items():
-                slow = kind.startswith("by")
-                chosen = order[:GEOTIFF_READS] if slow else order
-                found = per_second(way, chosen, 2 if slow else repeats)
-                rate[kind] = max(rate[kind], found)
+        for kind in read:  # into the page cache, and each file once known
+            [read[kind](i) for i in range(count)]
+        # like with like: GeoTIFFs in between would drive the others' pages out of the processor
+        ms = in_turn([read["floor"], read["ours"]], [order, order], turns=3 * args.turns)
+        ms += in_turn([read["by band"], read["by pixel"]], [order, order], turns=args.turns)
         few = dataset_over(folder, count, 1_000, two_dates=0.18)
         reset_peak_memory()
         many = dataset_over(folder, count, SPECTRALEARTH, two_dates=0.18)  # as SpectralEarth's
-        turns = [(getitem_ms(few, repeats), getitem_ms(many, repeats)) for _ in range(3)]
-        (small, small_draw), (large, large_draw) = np.min(turns, axis=0).tolist()
+        chosen = [some_pairs(few), some_pairs(many)]
+        small, large = in_turn([few.__getitem__, many.__getitem__], chosen, turns=20)
+        small_draw, large_draw = in_turn([few.draw, many.draw], chosen, turns=20)
         sent = len(pickle.dumps(many)) / 1e6
-    print(f"{count} patches of 6.6 MB, {reads} random reads, all from the page cache")
-    for kind, value in rate.items():
-        print(f"  {kind:9s} {value:8.0f} patches/s  {1e3 / value:6.2f} ms")
+    print(f"{count} patches of 6.6 MB in random order, all from the page cache")
+    for kind, value in zip(read, ms, strict=True):
+        print(f"  {kind:9s} {1e3 / value:8.0f} patches/s  {value:6.2f} ms")
     print(f"  a pair of two dates among     1,000 locations: {small:.2f} ms, draw {small_draw:.3f}")
     print(f"  a pair of two dates among {SPECTRALEARTH:,} locations: {large:.2f} ms, "
           f"draw {large_draw:.3f}; {sent:.0f} MB are sent to a worker")  # fmt: skip
-    share, by_band = rate["ours"] / rate["floor"], rate["ours"] / rate["by band"]
-    by_pixel = rate["ours"] / rate["by pixel"]
+    floor, ours, *geotiffs = ms
+    share, (by_band, by_pixel) = floor / ours, (value / ours for value in geotiffs)
     report(
         "random patches of 202 bands from the page cache: at least 0.5 of a bare memory map, 5 × "
         "one GeoTIFF a patch by band and 20 × by pixel; one item costs the same among 415,153 "
@@ -167,7 +169,7 @@ def main() -> None:
         share_of_floor=share,
         speedup_over_geotiff=by_band,
         speedup_over_geotiff_by_pixel=by_pixel,
-        samples_per_second=rate["ours"],
+        samples_per_second=1e3 / ours,
         getitem_ms_1k=small,
         getitem_ms_415153=large,
         mb_to_worker=sent,
