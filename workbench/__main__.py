@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 
 from workbench import __version__
-from workbench.commands import catalog, run
+from workbench.commands import catalog, extraction, run
 from workbench.errors import NotebookParameterError, WorkbenchError
 
 app = typer.Typer(
@@ -22,6 +22,9 @@ app = typer.Typer(
 )
 app.add_typer(catalog.app, name="catalog")
 app.command("run")(run.run)
+app.command("tiles")(extraction.tiles)
+app.command("plan")(extraction.plan)
+app.command("extract")(extraction.extract)
 
 
 @app.callback(invoke_without_command=True)

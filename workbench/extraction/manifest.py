@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 VERSION = 1
 _KEY = b"spectral_workbench"
 
-ManifestKind = Literal["plan", "patches", "rejected"]
+ManifestKind = Literal["plan", "patches", "rejected", "tiles"]
 
 
 def write_manifest(
@@ -38,7 +38,7 @@ def write_manifest(
         frame: Rows to write, with a CRS; columns may hold tuples of ids.
         path: File to write, usually ``manifest.parquet``; its folder is made.
         kind: "plan" for planned locations, "patches" for extracted ones, "rejected" for those that
-            were planned and not accepted.
+            were planned and not accepted, "tiles" for the tiles of a plan.
         note: JSON-like facts to keep with it (rules, sources, statistics).
 
     Returns:

@@ -1,0 +1,222 @@
+"""`workbench tiles`, `plan` and `extract`: from products to a store of patches."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+from rich.table import Table
+from rich.text import Text
+
+from workbench.catalog import Entry, open_catalog
+from workbench.commands.catalog import DEFAULT, CatalogFile
+from workbench.errors import ManifestError
+from workbench.extraction import (
+    DroppedTile,
+    Extraction,
+    Progress,
+    Tile,
+    ValidityRules,
+    ViewRules,
+    clear_tiles,
+    drop_duplicates,
+    extract_patches,
+    plan_summary,
+    read_manifest,
+    temporal_views,
+    write_manifest,
+)
+from workbench.extraction.tiles import tile_frame, tiles_from_geodataframe
+
+Simulated = Annotated[
+    Path,
+    typer.Option("--simulated", help="Folder for the products of a simulated entry, made once."),
+]
+SIMULATED = Path("data/simulated")
+Scale = Annotated[
+    str, typer.Option(help="Size of a simulated campaign: test, demo, small or full.")
+]
+
+
+def tiles(
+    entry: Annotated[str, typer.Argument(help="Entry of the catalog.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="GeoParquet file of the tiles.")
+    ] = None,
+    catalog: CatalogFile = DEFAULT,
+    simulated: Simulated = SIMULATED,
+    scale: Scale = "demo",
+) -> None:
+    """List the tiles of an entry, without deliveries of the same acquisition.
+
+    Prints how many there are, on how many dates and over which ground, and which were left out;
+    writes id, time, CRS, path, group and footprint (EPSG:4326) with --output.
+    """
+    kept, dropped = _tiles_of(open_catalog(catalog)[entry], simulated, scale)
+    console = _console()
+    for item in dropped:
+        console.print(Text(f"left out {item.tile.id}: {item.reason}"))
+    dates = len({tile.date_key for tile in kept})
+    console.print(
+        f"{len(kept):,} tiles of {dates:,} dates, {len(dropped):,} left out", markup=False
+    )
+    if output is not None:
+        _write_tiles(kept, output)
+        console.print(f"written: {output}", markup=False)
+
+
+def plan(
+    entry: Annotated[str, typer.Argument(help="Entry of the catalog.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="GeoParquet file of the plan.")],
+    patch_size: Annotated[int, typer.Option(min=1, help="Side of a patch, pixels.")] = 128,
+    gsd: Annotated[float, typer.Option(min=0.01, help="Ground size of a pixel, metres.")] = 30.0,
+    method: Annotated[
+        Literal["coverage", "combinations"], typer.Option(help="How squares are found.")
+    ] = "coverage",
+    min_acquisitions: Annotated[int, typer.Option(min=1, help="Fewest dates of a location.")] = 1,
+    clear: Annotated[
+        bool, typer.Option("--clear", help="Count a date only where its ground is clear.")
+    ] = False,
+    catalog: CatalogFile = DEFAULT,
+    simulated: Simulated = SIMULATED,
+    scale: Scale = "demo",
+) -> None:
+    """Plan locations over the tiles of an entry; no pixels are read, unless --clear asks for masks.
+
+    Beside PLAN.parquet lies PLAN.tiles.parquet, with the tiles that `workbench extract` reads.
+    """
+    kept, _ = _tiles_of(open_catalog(catalog)[entry], simulated, scale)
+    if clear:
+        kept, _ = clear_tiles(kept)
+    rules = ViewRules(
+        patch_size=patch_size, gsd=gsd, method=method, min_acquisitions=min_acquisitions
+    )
+    planned = temporal_views(kept, rules)
+    _write_tiles(kept, _tiles_file(output))
+    write_manifest(planned, output, kind="plan", note={"entry": entry, "patch_size": patch_size})
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for name, value in plan_summary(planned, kept, rules).as_dict().items():
+        table.add_row(name.replace("_", " "), f"{value:,.4g}")
+    _console().print(table)
+
+
+def extract(
+    planned: Annotated[Path, typer.Argument(metavar="PLAN", help="What `workbench plan` wrote.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the extraction.")],
+    cloud: Annotated[
+        float, typer.Option(min=0, max=1, help="Largest share of cloudy pixels of a patch.")
+    ] = ValidityRules.cloud,
+    snow: Annotated[
+        float, typer.Option(min=0, max=1, help="Largest share of snowy pixels.")
+    ] = ValidityRules.snow,
+    accept_all: Annotated[
+        bool, typer.Option("--accept-all", help="Reject nothing, whatever the shares.")
+    ] = False,
+    across_zones: Annotated[
+        Literal["bilinear", "nearest"], typer.Option(help="Resampling from another UTM zone.")
+    ] = "bilinear",
+    compress: Annotated[
+        bool, typer.Option("--compress", help="Compress with zstd, for archives.")
+    ] = False,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Processes. [default: one for each core]", show_default=False),
+    ] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(help="Address of a Dask scheduler, as tcp://host:8786.")
+    ] = None,
+) -> None:
+    """Cut the patches of a plan into a store, with the manifest beside it.
+
+    A run that was cut off is completed by giving the same command again. Tiles that cannot be read
+    are reported and cost nothing but their own patches.
+    """
+    plan_frame = read_manifest(planned, kind="plan")
+    source = _read_tiles(_tiles_file(planned))
+    rules = ValidityRules.accept_all() if accept_all else ValidityRules(cloud=cloud, snow=snow)
+    with Bar(
+        TextColumn("tiles"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[told]}"),
+        console=Console(stderr=True),
+    ) as bar:
+        task = bar.add_task("tiles", total=None, told="")
+
+        def show(progress: Progress) -> None:
+            told = f"{progress.patches:,} patches, {progress.rejected:,} rejected"
+            bar.update(task, total=progress.tiles, completed=progress.tiles_done, told=told)
+
+        found = extract_patches(
+            plan_frame,
+            source,
+            output,
+            rules=rules,
+            across_zones=across_zones,
+            compression="zstd" if compress else None,
+            workers=workers,
+            scheduler=scheduler,
+            progress=show,
+        )
+    _print_findings(found)
+
+
+def _print_findings(found: Extraction) -> None:
+    console = _console()
+    locations = found.manifest["location_id"].nunique()
+    console.print(f"{len(found.manifest):,} patches of {locations:,} locations", markup=False)
+    reasons = found.rejected["reasons"].map(" and ".join).value_counts()
+    for reason, count in reasons.items():
+        console.print(f"{count:,} rejected: {reason}", markup=False)
+    for tile_id, reason in found.failed.items():
+        console.print(Text(f"unreadable: {tile_id}: {reason}"))
+    console.print(f"written: {found.path}", markup=False)
+
+
+def _tiles_of(entry: Entry, simulated: Path, scale: str) -> tuple[list[Tile], list[DroppedTile]]:
+    """The tiles of an entry, without re-deliveries; a simulated campaign is made first."""
+    if entry.layout == "enmap_simulated" and entry.source.type == "simulated":
+        from workbench.readers.enmap import discover_enmap
+        from workbench.synthetic import simulate_campaign
+
+        parameters = {"seed": entry.source.seed, "scale": scale, **entry.source.parameters}
+        folder = simulated / f"{entry.name}_{scale}"
+        truth = simulate_campaign(folder, **parameters)
+        return drop_duplicates(discover_enmap(truth.products)[0])
+    from workbench.readers import read_tiles
+
+    return drop_duplicates(read_tiles(entry))
+
+
+def _tiles_file(plan_file: Path) -> Path:
+    return plan_file.with_suffix(".tiles.parquet")
+
+
+def _write_tiles(kept: list[Tile], path: Path) -> None:
+    frame = tile_frame(kept)
+    frame[["path", "group"]] = frame[["path", "group"]].fillna("").astype(str)
+    write_manifest(frame, path, kind="tiles")
+
+
+def _read_tiles(path: Path) -> list[Tile]:
+    if not path.is_file():
+        raise ManifestError(
+            f"A plan needs the table of its tiles beside it, but {path} is not there.\n"
+            "Plan with `workbench plan`, or write the table with `workbench tiles ENTRY -o`."
+        )
+    frame = read_manifest(path, kind="tiles")
+    told = zip(tiles_from_geodataframe(frame), frame["path"], frame["group"], strict=True)
+    return [
+        replace(tile, path=Path(where) if where else None, group=group or None)
+        for tile, where, group in told
+    ]
+
+
+def _console() -> Console:
+    """Wide where nobody looks (pipes, logs), so that nothing is cut there."""
+    console = Console(highlight=False, soft_wrap=True)
+    return console if console.is_terminal else Console(width=120, highlight=False, soft_wrap=True)
