@@ -1,6 +1,5 @@
 """Plans made by hand: squares in metres, as the planner would list them; a simulated campaign."""
 
-import logging
 from types import SimpleNamespace
 
 import geopandas as gpd
@@ -54,7 +53,6 @@ def plan_of(to_lonlat):
 @pytest.fixture(scope="session")
 def campaign(tmp_path_factory):
     """A small simulated campaign with everything that goes wrong, and a plan of its ground."""
-    logging.getLogger("workbench").setLevel(logging.ERROR)  # it is full of damaged products
     truth = simulate_campaign(tmp_path_factory.mktemp("campaign"), tile_size=48, n_tiles=17)
     tiles, skipped = discover_enmap(truth.products)
     kept, dropped = drop_duplicates(tiles)
