@@ -54,6 +54,13 @@ datasets:
     source: {type: local, path: land.gpkg, obtain: made by the tests}
     license: CC0-1.0
     citation: none
+  enmap_simulated:
+    description: A simulated campaign. Three sites.
+    sensor: enmap
+    layout: enmap_simulated
+    source: {type: simulated, seed: 0}
+    license: CC0-1.0
+    citation: none
 """
 
 

@@ -50,13 +50,13 @@ def shown_cell(page, cell_id):
 
 
 def cells_with_views(path):
-    """Ids of the cells that show one of our figures or maps."""
-    return [
-        cell.id
+    """Ids of the cells that show one of our figures or maps, and whether it is more than a picture."""
+    shown = [
+        (cell.id, output.get("data", {}).get("text/html", ""))
         for cell in nbformat.read(path, as_version=4).cells
         for output in cell.get("outputs", [])
-        if "wb-view" in output.get("data", {}).get("text/html", "")
     ]
+    return {cell: "<iframe" in html for cell, html in shown if "wb-view" in html}
 
 
 @pytest.mark.parametrize("name", NOTEBOOKS)
@@ -68,8 +68,11 @@ def test_runs_live(name, lab, run, open_page, tmp_path):
     outputs = page.evaluate(OUTPUTS)
     assert outputs
     assert not [output for output in outputs if output["output_type"] == "error"]
-    for cell_id in cells_with_views(run / "notebooks" / name):
+    for cell_id, is_interactive in cells_with_views(run / "notebooks" / name).items():
         cell = shown_cell(page, cell_id)
+        if not is_interactive:
+            cell.locator(".wb-view img").wait_for(state="visible", timeout=20_000)
+            continue
         frame = cell.locator(".wb-view iframe")
         frame.wait_for(state="visible", timeout=20_000)
         frame.element_handle().content_frame().wait_for_selector("body[data-ready]")
@@ -96,3 +99,4 @@ def test_reopened_untrusted_shows_every_picture(name, lab, run, workplace, open_
 def test_made_run_has_views_to_look_at(run):
     counts = {name: len(cells_with_views(run / "notebooks" / name)) for name in NOTEBOOKS}
     assert counts["01_tile_overlap.ipynb"] == counts["02_temporal_views.ipynb"] == 3
+    assert counts["03_patches.ipynb"] == 6

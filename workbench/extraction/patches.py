@@ -101,7 +101,8 @@ def extract_patches(
         workers: Processes of a local Dask cluster; None: one for each core; 1: this process alone.
         scheduler: Address of a Dask scheduler, or a client, instead of a local cluster.
         retries: How often a tile that cannot be read is tried again.
-        progress: Called after each tile, for example with `print_progress`.
+        progress: Called after each tile, and at the start of a run that goes on, for example
+            `print_progress`.
 
     Returns:
         The manifest, what was rejected and why, and which tiles could not be read.
@@ -170,6 +171,8 @@ def _results(
     if results and todo:
         log.info("%d of %d tiles are done already", len(results), len(jobs))
     counts = _Counts(len(jobs), list(results.values()))
+    if results and progress is not None:
+        progress(counts.progress())
     units = work_units(todo) if todo else []
     for result in run_units(
         units, cut, journal.out, workers=workers, scheduler=scheduler, retries=retries

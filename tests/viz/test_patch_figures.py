@@ -1,0 +1,229 @@
+"""Figures of an extraction: what they count is what the tables hold; text from files stays text."""
+
+import logging
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from workbench.execution import external_references
+from workbench.extraction import (
+    PatchStore,
+    Progress,
+    ViewRules,
+    drop_duplicates,
+    extract_patches,
+    leak_report,
+    locations_of,
+    split_locations,
+    temporal_views,
+)
+from workbench.readers.enmap import discover_enmap
+from workbench.sensors import sensor
+from workbench.synthetic import simulate_campaign
+from workbench.viz.maps_patches import fate_map
+from workbench.viz.patch_dates import dates_figure
+from workbench.viz.patch_images import band_near, composite, stretch_limits, stretched
+from workbench.viz.patch_plots import leak_comparison, rejection_reasons, spectra_through_time
+from workbench.viz.patch_quality import quality_figure
+from workbench.viz.patch_tables import (
+    leak_table,
+    location_spectra,
+    rejection_table,
+    series_of,
+    spectral_gaps,
+)
+from workbench.viz.progress import progress_bar, progress_html
+
+PNG = b"\x89PNG"
+
+
+@pytest.fixture(scope="module")
+def cut(tmp_path_factory):
+    """A small simulated campaign, extracted."""
+    logging.getLogger("workbench").setLevel(logging.ERROR)  # it is full of damaged products
+    truth = simulate_campaign(tmp_path_factory.mktemp("campaign"), tile_size=48, n_tiles=17)
+    tiles, _ = drop_duplicates(discover_enmap(truth.products)[0])
+    plan = temporal_views(tiles, ViewRules(patch_size=8))
+    done = extract_patches(plan, tiles, tmp_path_factory.mktemp("patches"), workers=1)
+    store = PatchStore(done.path)
+    return SimpleNamespace(
+        truth=truth, tiles=tiles, plan=plan, store=store, kept=done.manifest, lost=done.rejected
+    )
+
+
+@pytest.fixture(scope="module")
+def reports(cut):
+    locations = locations_of(cut.kept)
+    splits = {by: split_locations(locations, by=by, seed=0) for by in ("random", "component")}
+    return {by: leak_report(split, locations) for by, split in splits.items()}
+
+
+@pytest.fixture(scope="module")
+def views(cut, reports):
+    return {
+        "quality": quality_figure(cut.tiles, cut.kept, cut.lost),
+        "dates": dates_figure(cut.store, cut.kept, cut.lost),
+        "spectra": spectra_through_time(cut.store, cut.kept),
+        "reasons": rejection_reasons(cut.kept, cut.lost),
+        "leaks": leak_comparison(reports),
+        "map": fate_map(cut.kept, cut.lost),
+    }
+
+
+# Every figure
+
+
+@pytest.mark.parametrize("name", ["quality", "dates", "spectra", "reasons", "leaks", "map"])
+def test_figures_have_a_picture_and_ask_the_network_for_nothing(views, name):
+    view = views[name]
+    assert view.png.startswith(PNG)
+    assert view.title
+    if view.page is not None:
+        assert external_references(view.page) == []
+        assert len(view.page) < 2e6
+
+
+@pytest.mark.parametrize("empty", ["kept", "lost"])
+def test_figures_stand_one_empty_table(cut, empty):
+    tables = {"kept": cut.kept, "lost": cut.lost}
+    tables[empty] = tables[empty].iloc[:0]
+    kept, lost = tables["kept"], tables["lost"]
+    assert quality_figure(cut.tiles, kept, lost, count=2).png.startswith(PNG)
+    assert rejection_reasons(kept, lost).png.startswith(PNG)
+    assert fate_map(kept, lost).png.startswith(PNG)
+    if len(kept):
+        assert dates_figure(cut.store, kept, lost).png.startswith(PNG)
+
+
+def test_nothing_planned_is_an_error(cut):
+    none = cut.kept.iloc[:0], cut.lost.iloc[:0]
+    with pytest.raises(ValueError, match=r"^A figure of rejections needs a planned patch"):
+        rejection_reasons(*none)
+    with pytest.raises(ValueError, match=r"^A map of fates holds 1 to 15,000 locations, got 0"):
+        fate_map(*none)
+    with pytest.raises(ValueError, match=r"^A series needs at least one patch"):
+        dates_figure(cut.store, *none)
+    with pytest.raises(ValueError, match=r"^A figure of quality layers needs a tile"):
+        quality_figure([], *none)
+
+
+def test_text_from_files_cannot_end_a_script(cut):
+    evil = "</script><script>alert(1)</script>"
+    lost = cut.lost.assign(detail=evil, tile_id=evil)
+    for page in (fate_map(cut.kept, lost).page, rejection_reasons(cut.kept, lost).page):
+        assert "<script>alert(1)" not in page
+
+
+# Tables behind them
+
+
+def test_rejections_are_counted_by_tile_and_reason(cut):
+    table = rejection_table(cut.kept, cut.lost).set_index("tile_id")
+    assert table["cut"].sum() == len(cut.kept)
+    assert table["planned"].sum() == len(cut.kept) + len(cut.lost)
+    for tile, row in table.iterrows():
+        mine = cut.lost[cut.lost["tile_id"] == tile]
+        assert row["planned"] == row["cut"] + len(mine)
+        for reason in set(table.columns) - {"component", "acquired", "planned", "cut"}:
+            assert row[reason] == sum(reason in reasons for reasons in mine["reasons"])
+
+
+def test_spectra_are_medians_of_clear_pixels(cut):
+    name = cut.kept.query("0 < cloud")["location_id"].iloc[0]
+    table = location_spectra(cut.store, cut.kept, name)
+    rows = series_of(cut.store, cut.kept, name)
+    assert len(table) == 202 * len(rows)
+    for when, part in table.groupby("acquired"):
+        place = rows.loc[rows["acquired"] == when, "place"].iloc[0]
+        clear = (cut.store.quality(place) & 0b0111_1111) == 0
+        values = cut.store.pixels(place)[:, clear] * 1e-4
+        known = dict(zip(part["band"], part["value"], strict=True))
+        expected = np.median(values, axis=1)
+        names = cut.store.contract.band_names
+        assert [known[band] for band in names] == pytest.approx(expected, abs=1e-6)
+        assert (part["pixels"] == clear.sum()).all()
+        assert part["wavelength_nm"].is_monotonic_increasing
+
+
+def test_gaps_are_where_enmap_drops_bands():
+    gaps = spectral_gaps(sensor("enmap").contract())
+    dropped = [b.wavelength_nm for b in sensor("enmap").bands if b.name not in sensor("enmap").kept]
+    assert len(gaps) == 2
+    assert all(any(a < nm < b for a, b in gaps) for nm in dropped)
+    kept = sensor("enmap").contract().wavelengths_nm
+    assert not any(a < nm < b for nm in kept for a, b in gaps)
+
+
+def test_the_default_location_has_the_longest_series_and_changes_most(cut):
+    rows = series_of(cut.store, cut.kept, None)
+    assert len(rows) == cut.kept["n_acquisitions"].max()
+
+    def change(place):
+        patches = cut.kept[cut.kept["location_id"] == place]["place"]
+        values = np.stack([cut.store.pixels(p)[202 // 3].astype(float) for p in patches])
+        return values.std(axis=0).mean()
+
+    longest = cut.kept[cut.kept["n_acquisitions"] == len(rows)]["location_id"].unique()
+    assert rows["location_id"].iloc[0] == max(longest, key=change)
+
+
+def test_an_unknown_location_says_what_ids_look_like(cut):
+    with pytest.raises(ValueError, match=r"^A location must have a patch, but 'nowhere' has none"):
+        dates_figure(cut.store, cut.kept, cut.lost, "nowhere")
+
+
+def test_leaks_of_all_splits_are_in_one_table(reports):
+    table = leak_table(reports)
+    assert table["split"].unique().tolist() == ["random", "component"]
+    assert (table.loc[table["split"] == "component", "share"] == 0).all()
+    assert (table.loc[table["split"] == "random", "share"] > 0).any()
+
+
+# Pixels
+
+
+def test_the_nearest_bands_are_shown():
+    contract = sensor("enmap").contract()
+    centres = np.array(contract.wavelengths_nm)
+    for nm in (480.0, 660.0, 1610.0):
+        found = band_near(contract, nm)
+        assert abs(centres[found] - nm) == np.abs(centres - nm).min()
+    with pytest.raises(ValueError, match=r"^A picture needs bands with wavelengths"):
+        band_near(sensor("sentinel1").contract(), 660.0)
+
+
+def test_one_stretch_for_all_images_by_their_clear_pixels(cut):
+    place = cut.kept["place"].iloc[0]
+    image = composite(cut.store.pixels(place), cut.store.contract, (660.0, 560.0, 480.0))
+    bright = image + 10
+    clear = np.ones(image.shape[:2], dtype=bool)
+    limits = stretch_limits([image, bright], [clear, ~clear])
+    assert np.allclose(limits, np.percentile(image.reshape(-1, 3), (2, 98), axis=0))
+    assert stretched(bright, limits).min() == 1.0
+    lost = image.copy()
+    lost[0, 0] = np.nan
+    assert stretched(lost, limits)[0, 0] == pytest.approx(0.72)
+    assert np.isfinite(stretch_limits([np.full_like(image, np.nan)], [clear])).all()
+
+
+# Progress
+
+
+def test_progress_tells_numbers_and_escapes_the_label(capsys):
+    html = progress_html("<b>Cutting</b>", Progress(3, 19, 1234, 5, 1))
+    assert 'value="3" max="19"' in html
+    assert "1,234 patches cut · 5 rejected · 1 unreadable" in html
+    assert "<b>" not in html
+    progress_bar()(Progress(1, 1, 1, 0, 0))  # outside a notebook nothing is replaced
+    assert "Traceback" not in capsys.readouterr().out
+
+
+def test_a_finished_extraction_tells_its_progress_at_once(cut):
+    told = []
+    again = extract_patches(cut.plan, cut.tiles, cut.store.path.parent, progress=told.append)
+    assert len(again.manifest) == len(cut.kept)
+    (progress,) = told
+    assert progress.tiles_done == progress.tiles
+    assert isinstance(again.manifest, pd.DataFrame)
