@@ -153,6 +153,17 @@ def test_a_file_is_listed_only_inside_the_run(out, tmp_path):
             out.file(path)
 
 
+def test_a_listed_file_may_be_named_as_a_notebook_names_it(tmp_path, monkeypatch):
+    """``f"{run_dir}/manifest.parquet"``, with a run folder relative to the notebook's folder."""
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "runs").mkdir()
+    monkeypatch.chdir(tmp_path / "notebooks")
+    (tmp_path / "runs" / "manifest.parquet").write_bytes(b"x")
+    out = RunFolder("../runs")
+    for path in ("../runs/manifest.parquet", "manifest.parquet", out.root / "manifest.parquet"):
+        assert out.file(path) == out.root / "manifest.parquet"
+
+
 def test_without_a_runner_the_step_is_called_lab(tmp_path, monkeypatch):
     monkeypatch.delenv("WORKBENCH_STEP", raising=False)
     assert RunFolder(tmp_path).step == "lab"

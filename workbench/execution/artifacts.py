@@ -150,10 +150,16 @@ class RunFolder:
     def file(self, path: str | Path, *, title: str = "") -> Path:
         """List a file that is already in the run folder, such as a manifest or a checkpoint.
 
+        Args:
+            path: Absolute, or relative to the working directory or to the run folder.
+            title: A line for the report.
+
         Raises:
             NotebookRunError: If there is no such file, or if it lies outside the run folder.
         """
-        whole = (self.root / path).resolve()
+        whole = Path(path).resolve()
+        if not whole.is_relative_to(self.root):
+            whole = (self.root / path).resolve()
         if not whole.is_file() or not whole.is_relative_to(self.root):
             raise NotebookRunError(
                 f"An output must be a file inside the run folder {self.root}, got {str(path)!r}."
