@@ -4,6 +4,8 @@ The quality layers are read first. The image and the mask of defective pixels, w
 read only for the patches that the layers let pass. Memory holds the patches of one shard.
 """
 
+import math
+import threading
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -16,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.errors import ContractMismatchError
-from workbench.extraction.resampling import AcrossZones, Placement, is_nodata, place
+from workbench.extraction.resampling import AcrossZones, is_nodata, part_of, place, union_of
 from workbench.extraction.shards import ShardWriter
 from workbench.extraction.sources import Bands, Source, open_source
 from workbench.extraction.store import QUALITY_BITS, STORE, StoreLayout, shard_path
@@ -32,6 +34,8 @@ _CACHE_MB = 32  # for the rows of a block that one reading needs twice
 _SLAB_BYTES = 256 << 20  # read at once, where they cannot
 
 Bits = NDArray[np.uint8]
+
+_held = threading.local()
 
 
 class OutputError(Exception):
@@ -151,11 +155,11 @@ class _Cut:
 
     def read_layers(self) -> None:
         """Read the quality layers once and see which patches pass."""
-        union = _union(self.placements)
+        union = union_of(self.placements)
         layers = None if union is None else self.source.layers(union)
         for placement in self.placements:
             inner = (
-                np.zeros((0, 0), np.uint8) if layers is None else _part(layers, placement, union)
+                np.zeros((0, 0), np.uint8) if layers is None else part_of(layers, placement, union)
             )
             self.bits.append(placement.carry_bits(inner))
         self.passed = [i for i in range(len(self.patches)) if not self.reasons(i)]
@@ -163,9 +167,9 @@ class _Cut:
     def read_pixels(self) -> None:
         """Read the patches that passed, and look at their pixels for missing and defective ones."""
         layout, nodata = self.rules.layout, self.rules.layout.contract.nodata
-        self.pixels = np.empty((len(self.passed), *layout.chunk), dtype=layout.dtype)
+        self.pixels = _room((len(self.passed), *layout.chunk), layout.dtype)
         for rows, bands in self._passes():
-            union = _union([self.placements[self.passed[k]] for k in rows])
+            union = union_of([self.placements[self.passed[k]] for k in rows])
             if union is None:
                 self.pixels[rows] = layout.fill
                 continue
@@ -174,11 +178,11 @@ class _Cut:
             for k in rows:
                 placement, bits = self.placements[self.passed[k]], self.bits[self.passed[k]]
                 target = self.pixels[k, bands]
-                placement.carry(_part(block, placement, union), nodata, layout.fill, target)
+                placement.carry(part_of(block, placement, union), nodata, layout.fill, target)
                 bits[is_nodata(target, nodata).any(axis=0)] |= QUALITY_BITS["nodata"]
                 if defective is not None:
                     known = np.uint8(QUALITY_BITS["defective"])
-                    bits |= placement.carry_bits(_part(defective, placement, union)) & known
+                    bits |= placement.carry_bits(part_of(defective, placement, union)) & known
 
     def _defective(self, union: Window, bands: slice) -> Bits | None:
         """Bits of the defective pixels of some bands; None if there are none."""
@@ -194,7 +198,7 @@ class _Cut:
         if not rows:
             return
         if not self.source.is_by_pixel:
-            union = _union([self.placements[i] for i in self.passed])
+            union = union_of([self.placements[i] for i in self.passed])
             tall = 1 if union is None else union.height
             step = max(1, _BLOCK_BYTES // (height * tall))
             for first in range(0, bands, step):
@@ -202,7 +206,7 @@ class _Cut:
             return
         slab: list[int] = []
         for k in sorted(rows, key=lambda k: self.placements[self.passed[k]].window.row):
-            union = _union([self.placements[self.passed[j]] for j in [*slab, k]])
+            union = union_of([self.placements[self.passed[j]] for j in [*slab, k]])
             if slab and union is not None and union.height * height * bands > _SLAB_BYTES:
                 yield slab, slice(0, bands)
                 slab = []
@@ -260,28 +264,26 @@ def _write(cut: _Cut, shard: int, rules: CutRules, out: Path) -> None:
         raise OutputError(str(error)) from error
 
 
+def _room(shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
+    """Memory of this thread for the patches of a shard, used again for the next one.
+
+    Fresh memory costs a page fault for every 4 KB: a fifth of the time of a whole extraction.
+    """
+    need = math.prod(shape) * np.dtype(dtype).itemsize
+    held: NDArray[np.uint8] | None = getattr(_held, "room", None)
+    if held is None or len(held) < need:
+        _held.room = held = np.empty(need, dtype=np.uint8)
+    return held[:need].view(dtype).reshape(shape)
+
+
+def release_room() -> None:
+    """Give the memory of this thread back."""
+    _held.__dict__.clear()
+
+
 def _grid(patch: PlannedPatch, size: tuple[int, int]) -> PixelGrid:
     gsd = (patch.bounds[2] - patch.bounds[0]) / size[1]
     return PixelGrid.from_bounds(patch.crs, patch.bounds, gsd)
-
-
-def _union(placements: Sequence[Placement]) -> Window | None:
-    """The window that holds those of all placements; None if all are empty."""
-    windows = [p.window for p in placements if not p.is_empty]
-    if not windows:
-        return None
-    row, col = min(w.row for w in windows), min(w.col for w in windows)
-    bottom, right = max(w.row + w.height for w in windows), max(w.col + w.width for w in windows)
-    return Window(row, col, bottom - row, right - col)
-
-
-def _part(block: NDArray[Any], placement: Placement, union: Window | None) -> NDArray[Any]:
-    """The window of a placement, out of a block (…, h, w) that was read for several."""
-    if union is None or placement.is_empty:
-        return block[..., :0, :0]
-    row, col, height, width = placement.window
-    row, col = row - union.row, col - union.col
-    return block[..., row : row + height, col : col + width]
 
 
 def as_plain(patch: CutPatch) -> dict[str, Any]:

@@ -6,6 +6,7 @@ pixel gives those of the nearest pixel, displaced by at most half of one ("neare
 zone is resampled as asked for, and the manifest says how.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -177,3 +178,22 @@ def is_nodata(array: NDArray[Any], nodata: float | None) -> NDArray[np.bool_]:
     if nodata is None:
         return np.zeros(array.shape, dtype=bool)
     return np.isnan(array) if np.isnan(nodata) else array == nodata
+
+
+def union_of(placements: Sequence[Placement]) -> Window | None:
+    """The window that holds those of all placements; None if all are empty."""
+    windows = [p.window for p in placements if not p.is_empty]
+    if not windows:
+        return None
+    row, col = min(w.row for w in windows), min(w.col for w in windows)
+    bottom, right = max(w.row + w.height for w in windows), max(w.col + w.width for w in windows)
+    return Window(row, col, bottom - row, right - col)
+
+
+def part_of(block: NDArray[Any], placement: Placement, union: Window | None) -> NDArray[Any]:
+    """The window of a placement, out of a block (…, h, w) that was read for several."""
+    if union is None or placement.is_empty:
+        return block[..., :0, :0]
+    row, col, height, width = placement.window
+    row, col = row - union.row, col - union.col
+    return block[..., row : row + height, col : col + width]

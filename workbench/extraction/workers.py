@@ -10,7 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workbench.errors import WorkbenchError
-from workbench.extraction.cutting import CutPatch, CutRules, OutputError, TileJob, cut_tile
+from workbench.extraction.cutting import (
+    CutPatch,
+    CutRules,
+    OutputError,
+    TileJob,
+    cut_tile,
+    release_room,
+)
 from workbench.extraction.journal import Journal
 
 if TYPE_CHECKING:
@@ -88,8 +95,11 @@ def run_units(
     """
     count = len(os.sched_getaffinity(0)) if workers is None else workers
     if scheduler is None and min(count, len(units)) <= 1:
-        for unit in units:
-            yield from cut_unit(unit, rules, out, retries)
+        try:
+            for unit in units:
+                yield from cut_unit(unit, rules, out, retries)
+        finally:
+            release_room()
         return
     with ExitStack() as opened:
         client = _client(scheduler, min(count, len(units)), opened)
