@@ -50,7 +50,7 @@ def shown_cell(page, cell_id):
 
 
 def cells_with_views(path):
-    """Ids of the cells that show one of our figures or maps, and whether it is more than a picture."""
+    """Ids of the cells that show a figure or map of ours, and whether it is more than a picture."""
     shown = [
         (cell.id, output.get("data", {}).get("text/html", ""))
         for cell in nbformat.read(path, as_version=4).cells

@@ -13,7 +13,7 @@ RINGED = f"""() => {{
 SQUARES = f"""() => {{
   const found = [];
   {MAP}.eachLayer((layer) => {{ if (layer.feature) found.push(layer.feature.properties); }});
-  return found;
+  return found.filter((square) => square.reasons); // the land is a layer too
 }}"""
 
 

@@ -193,12 +193,20 @@ def _leak_bars(table: pd.DataFrame, splits: list[str], title: str) -> Any:
         "colour": [colours[name] for name in table["split"]],
         "text": [f"{share:.0%}" for share in table["share"].fillna(0)],
     }
-    plot.vbar("x", top="percent", width=0.86, source=source, color="colour")
+    plot.vbar("x", top="percent", width=0.86, source=source, color="colour", legend_group="split")
     plot.text(
         "x", "percent", "text", source=source, text_align="center", y_offset=-3,
         text_font_size="10pt", text_color=palettes.INK,
     )  # fmt: skip
     plot.yaxis.axis_label = "Affected patches (%)"
+    plot.xaxis.major_label_text_alpha = 0.0  # the legend names the splits; here they would collide
+    plot.xaxis.major_tick_line_color = None
+    plot.xaxis.separator_line_color = None
+    plot.xaxis.group_text_font_size = "10pt"
+    plot.xaxis.group_text_color = palettes.INK
+    plot.xaxis.group_text_font_style = "normal"
+    plot.add_layout(plot.legend[0], "right")
+    plot.legend.border_line_color = None
     plot.xgrid.visible = False
     return plot
 

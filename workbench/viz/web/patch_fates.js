@@ -43,5 +43,9 @@ function showFates(map, features, views, ring) {
       map.fitBounds(views[Number(radio.dataset.view)], { paddingTopLeft: [24, 24], paddingBottomRight: [room, 24], animate: false });
     });
   }
+  if (window.innerWidth < 640) {
+    // On a small screen the map comes first: the sections wait to be opened.
+    for (const section of document.querySelectorAll(".wb-legend details + details")) section.open = false;
+  }
   document.body.dataset.ready = "true";
 }
