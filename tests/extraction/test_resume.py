@@ -76,7 +76,8 @@ def test_a_killed_run_is_completed(program, extracted, campaign, tmp_path):
     found = extract_patches(
         campaign.plan, campaign.tiles, tmp_path, workers=1, progress=told.append
     )
-    assert len(told) == len(campaign.tiles) - len(before)  # what was done is not done again
+    assert told[0].tiles_done == len(before)  # what was done is not done again
+    assert len(told) == 1 + len(campaign.tiles) - len(before)
     assert_geodataframe_equal(found.manifest, extracted.manifest)
     assert files(tmp_path) == files(extracted.path)
     assert same_bytes(tmp_path, extracted.path)
@@ -112,7 +113,7 @@ def test_a_finished_run_is_found_again(extracted, campaign):
     found = extract_patches(
         campaign.plan, campaign.tiles, extracted.path, workers=1, progress=told.append
     )
-    assert not told
+    assert [progress.tiles_done for progress in told] == [len(campaign.tiles)]
     assert_geodataframe_equal(found.manifest, extracted.manifest)
     assert stamps == {p: p.stat().st_mtime_ns for p in stamps}
 
@@ -125,7 +126,7 @@ def test_a_shard_that_was_lost_is_cut_again(extracted, campaign, tmp_path):
     again = extract_patches(
         campaign.plan, campaign.tiles, tmp_path, workers=1, progress=told.append
     )
-    assert len(told) == 1
+    assert [progress.tiles_done for progress in told] == [11, 12]
     assert_geodataframe_equal(again.manifest, extracted.manifest)
     assert path.is_file()
 
@@ -158,7 +159,7 @@ def test_a_full_disk_is_said_and_nothing_done_is_lost(program, extracted, campai
     found = extract_patches(
         campaign.plan, campaign.tiles, tmp_path, workers=1, progress=told.append
     )
-    assert len(told) == len(campaign.tiles) - len(before)
+    assert len(told) == bool(before) + len(campaign.tiles) - len(before)
     assert_geodataframe_equal(found.manifest, extracted.manifest)
 
 

@@ -6,7 +6,7 @@ reader's input contract.
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -90,7 +90,7 @@ class RasterFile:
                 f"A window must lie inside the raster, but {tuple(window)} (row, col, height, "
                 f"width) leaves the {self.info.grid.shape} pixels of {self.path}."
             )
-        box = None if window is None else _rasterio_window(window)
+        box = window and RasterioWindow(window.col, window.row, window.width, window.height)
         with _named(self.path):
             return self._source.read(None if indexes is None else list(indexes), window=box)
 
@@ -133,15 +133,9 @@ class RasterFile:
         self.close()
 
 
-@contextmanager
-def block_cache(megabytes: int) -> Iterator[None]:
-    """Limit the memory in which GDAL keeps blocks for a second reading, 5 % of the RAM otherwise.
-
-    Args:
-        megabytes: The limit while inside, > 0; small where each block is read once.
-    """
-    with rasterio.Env(GDAL_CACHEMAX=megabytes):
-        yield
+def block_cache(megabytes: int) -> AbstractContextManager[Any]:
+    """Limit what GDAL keeps of blocks read before; otherwise it is 5 % of the RAM."""
+    return rasterio.Env(GDAL_CACHEMAX=megabytes)
 
 
 def raster_info(path: str | Path) -> RasterInfo:
@@ -331,10 +325,6 @@ def _info(path: Path, source: Any) -> RasterInfo:
         band_names=source.descriptions,
         interleave=source.interleaving.value.lower() if source.interleaving else "band",
     )
-
-
-def _rasterio_window(window: Window) -> RasterioWindow:
-    return RasterioWindow(window.col, window.row, window.width, window.height)
 
 
 def _write(
