@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import geopandas as gpd
+import pandas as pd
 import pytest
 import shapely
 
@@ -35,6 +36,13 @@ def test_footprints_that_cannot_be_used_are_refused(footprint, message):
 def test_an_empty_id_is_refused():
     with pytest.raises(TileError, match="A tile needs an id, got an empty one"):
         Tile("", DAY, GROUND, "EPSG:32632")
+
+
+@pytest.mark.parametrize("acquired", ["2022-06-01", None, pd.NaT])
+def test_a_tile_without_a_time_is_refused(acquired):
+    with pytest.raises(TileError, match=r"Tile 't': `acquired` is a datetime, got ") as caught:
+        Tile("t", acquired, GROUND, "EPSG:32632")
+    assert str(caught.value).count("\n") == 1
 
 
 def test_times_are_utc():
@@ -78,6 +86,29 @@ def test_a_missing_column_is_named():
     frame = gpd.GeoDataFrame({"name": ["a"]}, geometry=[GROUND], crs="EPSG:4326")
     with pytest.raises(TileError, match="The table of footprints has no column 'id', 'acquired'"):
         tiles_from_geodataframe(frame, crs="EPSG:32632")
+
+
+@pytest.mark.parametrize(
+    ("acquired", "message"),
+    [
+        ("soon", "Tile 'a': the time of acquisition cannot be read, got 'soon'"),
+        (None, "Tile 'a': `acquired` is a datetime, got NaT"),
+    ],
+)
+def test_a_time_that_is_none_is_named(acquired, message):
+    frame = gpd.GeoDataFrame(
+        {"id": ["a"], "acquired": [acquired]}, geometry=[GROUND], crs="EPSG:4326"
+    )
+    with pytest.raises(TileError, match=message):
+        tiles_from_geodataframe(frame, crs="EPSG:32632")
+
+
+@pytest.mark.parametrize("crs", ["crs", "EPSG:999999"])
+def test_the_crs_of_pixels_is_one(crs):
+    """Also where the column that should hold it is not there."""
+    frame = gpd.GeoDataFrame({"id": ["a"], "acquired": [DAY]}, geometry=[GROUND], crs="EPSG:4326")
+    with pytest.raises(CRSMismatchError, match=f"The pixels' CRS must be one .* got '{crs}'"):
+        tiles_from_geodataframe(frame, crs=crs)
 
 
 def test_an_empty_table_gives_no_tiles_and_back():

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import shapely
 from shapely.geometry import MultiPolygon, Polygon
@@ -23,7 +23,7 @@ class Tile:
 
     Raises:
         TileError: If the footprint is empty, not polygonal, invalid, or outside
-            longitude [-180, 180] and latitude [-90, 90]; or the id is empty.
+            longitude [-180, 180] and latitude [-90, 90]; the id is empty; or there is no time.
     """
 
     id: str
@@ -44,6 +44,11 @@ class Tile:
     def __post_init__(self) -> None:
         if not self.id:
             raise TileError("A tile needs an id, got an empty one.")
+        if not isinstance(self.acquired, datetime) or self.acquired != self.acquired:  # NaT
+            raise TileError(
+                f"Tile {self.id!r}: `acquired` is a datetime, got {self.acquired!r}.\n"
+                "Read text with `datetime.fromisoformat`; leave out tiles without a time."
+            )
         naive = self.acquired.tzinfo is None
         utc = self.acquired.replace(tzinfo=UTC) if naive else self.acquired.astimezone(UTC)
         object.__setattr__(self, "acquired", utc)
@@ -113,11 +118,9 @@ def tiles_from_geodataframe(
         Tiles in the order of the rows.
 
     Raises:
-        CRSMismatchError: If the frame has no CRS.
-        TileError: If a column is missing, or a footprint cannot be used.
+        CRSMismatchError: If the frame has no CRS, or that of the pixels is none.
+        TileError: If a column is missing, a time cannot be read, or a footprint cannot be used.
     """
-    import pandas as pd
-
     if frame.crs is None:
         raise CRSMismatchError(
             "Footprints need a CRS, but the table has none.\n"
@@ -133,11 +136,40 @@ def tiles_from_geodataframe(
     frame = frame.to_crs("EPSG:4326")
     size = len(frame)
     crs_of = frame[crs].tolist() if crs in frame.columns else [crs] * size
+    _require_crs(set(crs_of), crs)
     paths = [Path(p) for p in frame[path]] if path else [None] * size
     groups = [str(g) for g in frame[group]] if group else [None] * size
-    times = [pd.Timestamp(t).to_pydatetime() for t in frame[acquired]]
-    rows = zip(frame[id].astype(str), times, frame.geometry, crs_of, paths, groups, strict=True)
+    ids = frame[id].astype(str)
+    times = [_time(t, name) for t, name in zip(frame[acquired], ids, strict=True)]
+    rows = zip(ids, times, frame.geometry, crs_of, paths, groups, strict=True)
     return [Tile(*row) for row in rows]
+
+
+def _require_crs(named: set[str], column: str) -> None:
+    """Refuse what is no reference system: also the name of a column that is not there."""
+    from pyproj import CRS
+    from pyproj.exceptions import CRSError
+
+    for text in sorted(named, key=str):
+        try:
+            CRS.from_user_input(text)
+        except CRSError:
+            raise CRSMismatchError(
+                f"The pixels' CRS must be one such as 'EPSG:32632', got {text!r}.\n"
+                f"Give a column of the table, or one CRS for all rows, as `crs` (now {column!r})."
+            ) from None
+
+
+def _time(value: Any, tile_id: str) -> datetime:
+    import pandas as pd
+
+    try:
+        return pd.Timestamp(value).to_pydatetime()
+    except (ValueError, TypeError):
+        raise TileError(
+            f"Tile {tile_id!r}: the time of acquisition cannot be read, got {value!r}.\n"
+            'Write it as ISO 8601, as in "2022-06-12T10:30:00Z".'
+        ) from None
 
 
 def tile_frame(tiles: Sequence[Tile]) -> "gpd.GeoDataFrame":
