@@ -82,6 +82,15 @@ def test_an_unreachable_index_says_what_to_do(source):
     assert all_files(cache_folder()) == []
 
 
+def test_a_cache_that_cannot_be_written_is_named(source, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("WORKBENCH_CACHE", str(tmp_path / "file"))
+    with pytest.raises(CatalogError, match=r"The cache folder .*file must be writable") as caught:
+        fetch_package(source, f"sha256:{'0' * 64}")
+    assert "Set WORKBENCH_CACHE" in str(caught.value)
+    assert str(caught.value).count("\n") == 1
+
+
 @pytest.mark.usefixtures("index")
 def test_a_network_that_is_cut_is_called_so(source, monkeypatch):
     monkeypatch.delenv("PIP_NO_INDEX")

@@ -64,6 +64,17 @@ def test_no_catalog_where_one_was_named(tmp_path):
     assert str(tmp_path / "none.yaml") in str(caught.value)
 
 
+def test_no_catalog_says_how_to_name_one_in_python_and_in_a_shell(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(
+        CatalogError, match=r"There is no catalog at .*data_catalog\.yaml"
+    ) as caught:
+        open_catalog()
+    assert "open_catalog(PATH)" in str(caught.value)
+    assert "--catalog PATH" in str(caught.value)
+    assert str(caught.value).count("\n") == 1
+
+
 def test_a_catalog_that_is_no_text(tmp_path):
     (tmp_path / "c.yaml").write_bytes(b"version: \xff\xfe")
     with pytest.raises(CatalogError, match="must be UTF-8 text"):

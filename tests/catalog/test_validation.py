@@ -68,7 +68,8 @@ def test_a_good_catalog_is_read_as_written():
         (
             "    sensor: enmap\n",
             "    pixels: 3\n",
-            "c.yaml:5:5 datasets.scenes.pixels: unknown key",
+            "c.yaml:5:5 datasets.scenes.pixels: unknown key; known: description, sensor, layout, "
+            "source, license, citation, checksum, gsd, bands",
         ),
         ("version: 1\n", "version: 2\n", "c.yaml:1:10 version: must be 1, found 2"),
         ("sensor: enmap", "sensor: enmapp", 'unknown sensor "enmapp", did you mean "enmap"?'),
@@ -88,7 +89,7 @@ def test_a_good_catalog_is_read_as_written():
             "",
             'c.yaml:3:3 datasets.scenes: the key "license" is missing',
         ),
-        ("gsd: 30", "gsd: 0", "datasets.scenes.gsd: input should be greater than 0, found 0"),
+        ("gsd: 30", "gsd: 0", "datasets.scenes.gsd: must be greater than 0, found 0"),
         ("gsd: 30", "gsd: fine", 'datasets.scenes.gsd: must be a number, found "fine"'),
         ("[B001, B002]", "[]", "datasets.scenes.bands: must not be empty"),
         ("[B001, B002]", "B001", 'datasets.scenes.bands: must be a list, found "B001"'),
@@ -120,7 +121,7 @@ def test_a_good_catalog_is_read_as_written():
             "checksum: sha1:0",
             'datasets.wheel.checksum: must be "sha256:" and 64',
         ),
-        ("seed: 1", "seed: -1", "datasets.made.source.seed: input should be greater than or equal"),
+        ("seed: 1", "seed: -1", "datasets.made.source.seed: must be greater than or equal"),
         ("seed: 1", "seed: 1.5", "datasets.made.source.seed: must be a whole number, found 1.5"),
         ("n_tiles: 3", "n_tiles: [3]", "parameters.n_tiles: a parameter is text, a number, true"),
         ("  scenes:\n", "  Scenes 1:\n", "datasets.Scenes 1: a name is lower-case letters"),

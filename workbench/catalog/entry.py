@@ -159,7 +159,7 @@ class Entry:
     def _has_no_files(self) -> CatalogError:
         return CatalogError(
             f"Entry {self.name!r} is simulated: it has no files until it is made.\n"
-            "Its seed and parameters are in `entry.source`."
+            f"`workbench tiles {self.name}` makes it; seed and parameters are in `entry.source`."
         )
 
 

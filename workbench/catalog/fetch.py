@@ -70,11 +70,21 @@ def fetch_package(source: PackageSource, checksum: str) -> Path:
 
     Raises:
         CatalogError: If the wheel cannot be had, has another checksum (nothing is kept then), or
-            lacks a member.
+            lacks a member; or the cache cannot be written.
     """
     folder = package_folder(source, checksum)
     if is_fetched(folder):
         return folder
+    try:
+        return _fill(folder, source, checksum)
+    except OSError as error:
+        raise CatalogError(
+            f"The cache folder {cache_folder()} must be writable, but is not: {error}.\n"
+            f"Set {CACHE_VARIABLE} to a folder with room for the data."
+        ) from error
+
+
+def _fill(folder: Path, source: PackageSource, checksum: str) -> Path:
     wheel = _wheel_in_cache(source, checksum) or _download(source, checksum)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".partial-") as partial:
@@ -167,7 +177,7 @@ def _run_pip(source: PackageSource, folder: Path) -> None:
         reason = f"no answer within {_DOWNLOAD_SECONDS} s"
         raise CatalogError(_unreachable(source, reason)) from None
     if done.returncode != 0:
-        log.info("pip said:\n%s", done.stderr)
+        log.debug("pip said:\n%s", done.stderr)
         raise CatalogError(_unreachable(source, _reason(done.stderr)))
 
 

@@ -84,7 +84,8 @@ def open_catalog(path: str | Path = "data_catalog.yaml") -> Catalog:
     except (FileNotFoundError, IsADirectoryError):
         raise CatalogError(
             f"There is no catalog at {path.absolute()}.\n"
-            'Name another file, as in open_catalog("../data_catalog.yaml").'
+            "Work in the folder that holds it, or name it: open_catalog(PATH) in Python, "
+            "`--catalog PATH` or WORKBENCH_CATALOG in a shell."
         ) from None
     except UnicodeDecodeError as error:
         raise CatalogError(f"{path} must be UTF-8 text, but is not: {error}.") from None

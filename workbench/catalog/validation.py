@@ -58,7 +58,9 @@ def _problem(document: Document, details: ErrorDetails) -> Problem:
         message = f'a name is lower-case letters, digits and _, found "{path[-1]}"'
         return Problem(document.position(path, of_key=True), path, message)
     if kind == "extra_forbidden":
-        message = f"unknown key{did_you_mean(str(path[-1]), _fields_at(document, path[:-1]))}"
+        known = _fields_at(document, path[:-1])
+        hint = did_you_mean(str(path[-1]), known) or f"; known: {', '.join(known)}"
+        message = f"unknown key{hint}"
         return Problem(document.position(path, of_key=True), path, message)
     if kind == "missing":
         return Problem(document.position(path), path[:-1], f'the key "{path[-1]}" is missing')
@@ -87,7 +89,8 @@ def _value_message(kind: str, path: Path, details: ErrorDetails) -> str:
         return "must not be empty"
     if kind == "literal_error":
         return f"must be {details['ctx']['expected']}, found {_described(found)}"
-    return f"{details['msg'][:1].lower()}{details['msg'][1:]}, found {_described(found)}"
+    said = details["msg"].replace("Input should", "must")
+    return f"{said[:1].lower()}{said[1:]}, found {_described(found)}"
 
 
 def _described(value: Any) -> str:
