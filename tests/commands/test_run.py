@@ -50,6 +50,14 @@ def test_a_missing_target_exits_with_1(notebook, monkeypatch, capsys):
     assert capsys.readouterr().err == ("NotebookRunError: There is no chain or notebook b.yaml.\n")
 
 
+def test_a_run_folder_that_cannot_be_written_is_named(notebook, monkeypatch, capsys):
+    (notebook.parent / "file").write_text("no folder")
+    assert workbench(monkeypatch, "run", "a.ipynb", "--run-dir", "file/run") == 1
+    told = capsys.readouterr().err
+    assert told.startswith("NotebookRunError: The run folder file/run must be writable, but is not")
+    assert told.count("\n") == 2
+
+
 def test_the_notebook_tells_its_parameters(notebook, monkeypatch, capsys):
     assert workbench(monkeypatch, "run", "a.ipynb", "--help-parameters") == 0
     assert "seed: int = 0        Seed of every draw" in capsys.readouterr().out

@@ -3,7 +3,14 @@ import json
 
 import pytest
 
-from workbench.execution.files import atomic_path, sha256_of, write_json, write_text
+from workbench.errors import NotebookRunError
+from workbench.execution.files import (
+    atomic_path,
+    require_writable,
+    sha256_of,
+    write_json,
+    write_text,
+)
 
 
 def test_a_file_is_replaced_whole(tmp_path):
@@ -34,6 +41,16 @@ def test_json_comes_back_and_nan_is_refused(tmp_path):
     with pytest.raises(ValueError, match="Out of range"):
         write_json(tmp_path / "b.json", float("nan"))
     assert not (tmp_path / "b.json").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path):
+    require_writable(tmp_path / "new" / "run")
+    assert list((tmp_path / "new" / "run").iterdir()) == []
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(NotebookRunError, match=r"The run folder .*run must be writable") as caught:
+        require_writable(tmp_path / "file" / "run")
+    assert "--run-dir" in str(caught.value)
+    assert str(caught.value).count("\n") == 1
 
 
 def test_sha256_is_that_of_the_bytes(tmp_path):

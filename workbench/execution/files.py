@@ -3,10 +3,13 @@
 import hashlib
 import json
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from workbench.errors import NotebookRunError
 
 
 @contextmanager
@@ -35,6 +38,23 @@ def write_text(target: Path, text: str) -> Path:
 def write_json(target: Path, value: Any) -> Path:
     """Write readable JSON atomically and return the path; what JSON cannot hold is refused."""
     return write_text(target, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False))
+
+
+def require_writable(folder: Path) -> None:
+    """Make a folder if it is missing, and see that files can be written there.
+
+    Raises:
+        NotebookRunError: If not; naming the folder and what the system says.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise NotebookRunError(
+            f"The run folder {folder} must be writable, but is not: {error.strerror}.\n"
+            "Name another one with --run-dir (`run_dir` in Python), or mend its permissions."
+        ) from None
 
 
 def sha256_of(path: Path) -> str:

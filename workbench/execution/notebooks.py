@@ -17,7 +17,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from workbench.errors import NotebookRunError
 from workbench.execution.artifacts import STEP_VARIABLE, outputs_path, read_outputs
-from workbench.execution.files import write_text
+from workbench.execution.files import require_writable, write_text
 from workbench.execution.html import notebook_html
 from workbench.execution.outcome import CellWatch, outcome
 from workbench.execution.parameters import check_parameters, declared_parameters
@@ -61,7 +61,7 @@ def run_notebook(
 
     Raises:
         NotebookParameterError: If a parameter is not declared or of another type; nothing has run.
-        NotebookRunError: If the notebook did not run to its end.
+        NotebookRunError: If the notebook did not run to its end, or the folder cannot be written.
         SystemExit: With 128 + the signal's number, if SIGTERM or SIGINT ended it.
     """
     notebook, folder = Path(path), Path(run_dir)
@@ -112,11 +112,13 @@ def run_job(job: Job) -> StepRecord:
 
     Raises:
         NotebookParameterError: If a parameter is wrong; nothing has run and nothing was written.
+        NotebookRunError: If the run folder cannot be written; nothing has run.
     """
     from workbench.execution.kernels import KernelControl, stop_on_signals
 
     given = job.parameters | run_dir_parameter(job.notebook, job.run_dir)
     resolved = check_parameters(job.notebook, given)
+    require_writable(job.run_dir)
     record = _begin(job, given, resolved)
     started = time.monotonic()
     with _logs(job.run_dir, record) as (stdout, stderr):

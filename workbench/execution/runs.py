@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from workbench.errors import NotebookRunError
 from workbench.execution.chain import Chain, ChainStep, read_chain, step_parameters
+from workbench.execution.files import require_writable
 from workbench.execution.notebooks import (
     CellCallback,
     Job,
@@ -59,8 +60,8 @@ def run_chain(
 
     Raises:
         NotebookParameterError: If a parameter is wrong; nothing has run.
-        NotebookRunError: If the chain is wrong, or a step did not run to its end; steps that do not
-            need it have run.
+        NotebookRunError: If the chain is wrong, the folder cannot be written, or a step did not run
+            to its end; steps that do not need it have run.
         SystemExit: With 128 + the signal's number, if SIGTERM or SIGINT ended it.
     """
     chain = read_chain(path)
@@ -114,6 +115,7 @@ class _Run:
 
     def execute(self, asked: Mapping[str, Any]) -> RunRecord:
         """Run what must be run and keep the record and the report in step."""
+        require_writable(self.run_dir)
         run = self._new_record(asked)
         started = time.monotonic()
         records: dict[str, StepRecord] = {}
