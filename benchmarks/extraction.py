@@ -167,7 +167,7 @@ def main() -> None:
     if args.memory_of:
         cut_and_tell_memory(args.memory_of)
         return
-    size, count, small, repeats = (1200, 4, 340, 2) if args.scale == "quick" else (1200, 16, 600, 3)
+    size, count, small, repeats = (900, 6, 340, 2) if args.scale == "quick" else (1200, 16, 600, 3)
     with tempfile.TemporaryDirectory(prefix="extraction", dir=fast_folder()) as name:
         folder = Path(name)
         tiles = many_dates(folder / "products", size, count)
