@@ -25,7 +25,7 @@ $(STAMP): requirements.lock pyproject.toml
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
-demo: $(STAMP)  ## run the notebook chain on real scenes and write runs/demo/index.html
+demo: $(STAMP)  ## run the notebook chain and write runs/demo/index.html
 	$(BIN)/workbench run notebooks/chain.yaml --scale demo --name demo
 
 test: $(STAMP)  ## all tests but those that need a GPU
