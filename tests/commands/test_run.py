@@ -47,7 +47,10 @@ def test_wrong_usage_exits_with_2_before_anything_runs(
 
 def test_a_missing_target_exits_with_1(notebook, monkeypatch, capsys):
     assert workbench(monkeypatch, "run", "b.yaml") == 1
-    assert capsys.readouterr().err == ("NotebookRunError: There is no chain or notebook b.yaml.\n")
+    assert capsys.readouterr().err == (
+        "NotebookRunError: There is no chain or notebook b.yaml.\n"
+        f"Name a notebook (.ipynb) or a chain (.yaml), relative to {notebook.parent}.\n"
+    )
 
 
 def test_a_run_folder_that_cannot_be_written_is_named(notebook, monkeypatch, capsys):

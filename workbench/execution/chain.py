@@ -88,7 +88,10 @@ def read_chain(path: str | Path) -> Chain:
     """
     path = Path(path)
     if not path.is_file():
-        raise NotebookRunError(f"There is no chain or notebook {path}.")
+        raise NotebookRunError(
+            f"There is no chain or notebook {path}.\n"
+            f"Name a notebook (.ipynb) or a chain (.yaml), relative to {Path.cwd()}."
+        )
     if path.suffix == ".ipynb":
         title = notebook_title(read_cells(path)) or path.stem
         return Chain(path, title, (ChainStep(path),))
