@@ -86,7 +86,7 @@ def test_check_of_everything_passes_when_nothing_is_damaged(run):
     assert "on this machine" in states["here"]
     assert "not on this machine" in states["away"]
     assert "not fetched yet" in states["wheel"]
-    assert "made in memory" in states["made"]
+    assert "made when asked for" in states["made"]
 
 
 def test_check_of_a_named_entry_fails_when_it_is_absent(run):

@@ -21,13 +21,20 @@ datasets:
     gsd: 30
     license: Apache-2.0
     citation: none
+  outlines:
+    description: Simulated footprints.
+    sensor: enmap
+    layout: footprints_simulated
+    source: {type: simulated, seed: 0, parameters: {n_tiles: 300}}
+    license: Apache-2.0
+    citation: none
 """
 
 
 @pytest.fixture
-def run(tmp_path, monkeypatch):
+def run(tmp_path, monkeypatch, caplog):
     """Run the command line in a folder with a catalog of one simulated entry."""
-    logging.getLogger("workbench").setLevel(logging.ERROR)
+    caplog.set_level(logging.ERROR, logger="workbench")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "data_catalog.yaml").write_text(CATALOG)
 
@@ -52,6 +59,15 @@ def test_from_a_catalog_entry_to_patches(run, tmp_path):
     assert f"{len(patches)} patches of {len(plan)} locations" in cut.output
     again = run("extract", "plan.parquet", "-o", "store", "--workers", 1, "--accept-all")
     assert again.exit_code == 0
+
+
+def test_a_plan_over_simulated_footprints(run):
+    assert run("tiles", "outlines").output.startswith("300 tiles of ")
+    planned = run("plan", "outlines", "-o", "plan.parquet")
+    assert planned.exit_code == 0, planned.output
+    plan = read_manifest("plan.parquet", kind="plan")
+    assert len(plan) > 1000
+    assert f"locations             {len(plan):,}" in planned.output
 
 
 def test_a_plan_over_clear_ground(run):

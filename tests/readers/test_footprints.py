@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import shapely
 from shapely import MultiPolygon, Polygon, box
 
 from workbench.catalog import Entry
-from workbench.catalog.entries import LocalSource
+from workbench.catalog.entries import LocalSource, SimulatedSource
 from workbench.errors import CatalogError, CRSMismatchError, TileError
 from workbench.geo.tile import Tile, tile_frame
 from workbench.readers import has_tiles, read_land_outline, read_tiles
@@ -152,3 +153,10 @@ def test_a_layout_without_tiles_is_named(tmp_path):
     ) as caught:
         read_tiles(entry)
     assert "bigearthnet_scenes" in str(caught.value)
+
+
+def test_simulated_tiles_are_made_not_read(tmp_path):
+    source = SimulatedSource(type="simulated", seed=0)
+    with pytest.raises(CatalogError, match="Entry 'vectors' has the layout") as caught:
+        read_tiles(replace(entry_of(tmp_path, "footprints_simulated"), source=source))
+    assert "Make them with `workbench tiles vectors`" in str(caught.value)

@@ -102,7 +102,7 @@ def check(
 
 def _state(entry: Entry, *, deep: bool) -> _State:
     if entry.source.type == "simulated":
-        return _State("made in memory")
+        return _State("made when asked for")
     if not entry.is_available():
         missing = "not fetched yet" if entry.source.type == "package" else "not on this machine"
         return _State(f"{missing} ({entry.path})", is_ready=False)

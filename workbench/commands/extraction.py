@@ -99,7 +99,8 @@ def plan(
     write_manifest(planned, output, kind="plan", note={"entry": entry, "patch_size": patch_size})
     table = Table(box=None, show_header=False, pad_edge=False)
     for name, value in plan_summary(planned, kept, rules).as_dict().items():
-        table.add_row(name.replace("_", " "), f"{value:,.4g}")
+        text = f"{value:,}" if isinstance(value, int) else f"{value:,.4g}"
+        table.add_row(name.replace("_", " "), text)
     _console().print(table)
 
 
@@ -178,7 +179,12 @@ def _print_findings(found: Extraction) -> None:
 
 
 def _tiles_of(entry: Entry, simulated: Path, scale: str) -> tuple[list[Tile], list[DroppedTile]]:
-    """The tiles of an entry, without re-deliveries; a simulated campaign is made first."""
+    """The tiles of an entry, without re-deliveries; what is simulated is made first."""
+    if entry.layout == "footprints_simulated" and entry.source.type == "simulated":
+        from workbench.synthetic.footprints import simulated_footprints
+
+        parameters = {"seed": entry.source.seed, **entry.source.parameters}
+        return drop_duplicates(simulated_footprints(**parameters))
     if entry.layout == "enmap_simulated" and entry.source.type == "simulated":
         from workbench.readers.enmap import discover_enmap
         from workbench.synthetic import simulate_campaign

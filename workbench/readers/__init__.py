@@ -51,9 +51,12 @@ def read_tiles(entry: Entry) -> list[Tile]:
         TileError: If the files do not hold what the layout promises.
     """
     if not has_tiles(entry):
+        cure = f"Tiles are read from: {', '.join(_READERS)}."
+        if entry.source.type == "simulated":
+            cure = f"Make them with `workbench tiles {entry.name}`, or with `workbench.synthetic`."
         raise CatalogError(
             f"Entry {entry.name!r} has the layout {entry.layout!r}, which has no reader of tiles.\n"
-            f"Tiles are read from: {', '.join(_READERS)}."
+            f"{cure}"
         )
     module, function = _READERS[entry.layout]
     reader: Callable[[Entry], list[Tile]]
