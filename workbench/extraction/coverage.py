@@ -113,10 +113,9 @@ def _joined(parts: Sequence[_Placed]) -> _Placed:
 def _best_rows(lattices: Sequence[_Rows], placed: _Placed, fewest: int) -> _Placed:
     """Pack the best rows and the best columns, and keep on each sheet whichever took more."""
     sheets = len(lattices[0].grid.extent)
-    options = [
-        _packed([rows for rows in lattices if rows.grid.along == axis], placed, fewest)
-        for axis in (0, 1)
-    ]
+    with ThreadPoolExecutor(2) as pool:
+        by_axis = [[rows for rows in lattices if rows.grid.along == axis] for axis in (0, 1)]
+        options = list(pool.map(lambda rows: _packed(rows, placed, fewest), by_axis))
     count = [np.bincount(option.sheet, minlength=sheets) for option in options]
     by_columns = count[1] > count[0]
     return _joined([o.where(by_columns[o.sheet] == axis) for axis, o in enumerate(options)])

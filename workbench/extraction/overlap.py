@@ -12,6 +12,7 @@ from scipy.sparse.csgraph import connected_components
 
 from workbench.extraction.tiles import require_distinct_ids
 from workbench.geo.footprint import area_m2
+from workbench.geo.threads import in_threads
 from workbench.geo.tile import Tile
 
 
@@ -34,16 +35,26 @@ class Overlaps:
 def overlaps(footprints: NDArray[np.object_], *, min_area: float = 0.0) -> Overlaps:
     """Find all pairs of (N,) footprints (EPSG:4326) that share more than `min_area` m²."""
     tree = shapely.STRtree(footprints)
-    first, second = tree.query(footprints, predicate="intersects")
+    first, second = in_threads(
+        lambda part: _pairs(tree, footprints, part), np.arange(len(footprints))
+    ).T
     once = first < second  # the query gives each pair twice, and each tile with itself
     first, second = first[once], second[once]
-    shared = shapely.intersection(footprints[first], footprints[second])
+    shared = in_threads(shapely.intersection, footprints[first], footprints[second])
     area = area_m2(shared)
     keep = area > min_area
     first, second = first[keep], second[keep]
     links = coo_array((np.ones(len(first)), (first, second)), shape=(len(footprints),) * 2)
     _, component = connected_components(links, directed=False)
     return Overlaps(first, second, shared[keep], area[keep], component.astype(np.int64))
+
+
+def _pairs(
+    tree: shapely.STRtree, footprints: NDArray[np.object_], part: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """(P, 2) pairs of a footprint of `part` and one of all that it meets."""
+    first, second = tree.query(footprints[part], predicate="intersects")
+    return np.column_stack([part[first], second])
 
 
 def overlap_graph(tiles: Sequence[Tile], *, min_area: float = 0.0) -> "nx.Graph[str]":

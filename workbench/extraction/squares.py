@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from workbench.extraction.rules import ViewRules
 from workbench.geo.footprint import transformer
+from workbench.geo.threads import in_threads
 from workbench.geo.zones import Zone
 
 Ints = NDArray[np.int64]
@@ -42,7 +43,7 @@ class Squares:
             to_degrees = transformer(Zone(code).crs, "EPSG:4326").transform
             lon, lat = to_degrees(corners[here, :, 0].ravel(), corners[here, :, 1].ravel())
             corners[here] = np.column_stack([lon, lat]).reshape(-1, 4, 2)
-        return shapely.polygons(corners)
+        return in_threads(shapely.polygons, corners)
 
 
 def holders(polygons: NDArray[np.object_], footprints: NDArray[np.object_]) -> tuple[Ints, Ints]:
@@ -55,6 +56,12 @@ def holders(polygons: NDArray[np.object_], footprints: NDArray[np.object_]) -> t
     Returns:
         Two (P,) arrays: the square and the footprint of each pair, by square, then footprint.
     """
-    footprint, square = shapely.STRtree(polygons).query(footprints, predicate="covers")
+    tree = shapely.STRtree(polygons)
+
+    def held(part: Ints) -> Ints:
+        footprint, square = tree.query(footprints[part], predicate="covers")
+        return np.column_stack([part[footprint], square])
+
+    footprint, square = in_threads(held, np.arange(len(footprints))).T
     order = np.lexsort([footprint, square])
     return square[order], footprint[order]

@@ -41,7 +41,7 @@ def temporal_views(
         workers: Processes for ``method="combinations"``, >= 1. "coverage" uses threads by itself.
 
     Returns:
-        One row per location, longest series first, then by id: ``location_id``, ``crs``
+        One row per location, longest series first, then by zone and place: ``location_id``, ``crs``
         ("EPSG:32633"), ``xmin ymin xmax ymax`` (metres in ``crs``), ``tile_ids`` (tuple, by time),
         ``n_acquisitions`` (distinct dates) and ``geometry`` (EPSG:4326).
 
@@ -91,32 +91,33 @@ def _plan_frame(
     polygons = squares.polygons(rules)
     held = polygons if rules.tolerance == 0 else squares.polygons(rules, shrink=rules.tolerance)
     square, tile = holders(held, footprints)  # tiles are in the order of time, so pairs are too
-    dates = np.unique(np.column_stack([square, date[tile]]), axis=0)[:, 0]
-    n_acquisitions = np.bincount(dates, minlength=len(squares))
-    ends = np.cumsum(np.bincount(square, minlength=len(squares))).tolist()
-    ids = [tiles[i].id for i in tile.tolist()]
-    tile_ids = [tuple(ids[a:b]) for a, b in zip([0, *ends[:-1]], ends, strict=True)] if ends else []
+    dates = np.unique(square * (int(date.max(initial=0)) + 1) + date[tile])
+    n_acquisitions = np.bincount(dates // (int(date.max(initial=0)) + 1), minlength=len(squares))
+    ids = np.array([t.id for t in tiles], dtype=object)[tile]
+    ends = np.cumsum(np.bincount(square, minlength=len(squares)))
 
-    x, y = squares.x * rules.gsd, squares.y * rules.gsd
+    # Longest series first, then from west to east and south to north in each zone.
+    order = np.lexsort([squares.y, squares.x, squares.zone, -n_acquisitions])
+    order = order[n_acquisitions[order] >= rules.min_acquisitions]
+    x, y = squares.x[order] * rules.gsd, squares.y[order] * rules.gsd
+    begins = np.append(0, ends)[order].tolist()
     columns: dict[str, object] = {
-        "location_id": _location_ids(squares),
-        "crs": [f"EPSG:{code}" for code in squares.zone.tolist()],
+        "location_id": _location_ids(squares, order),
+        "crs": [f"EPSG:{code}" for code in squares.zone[order].tolist()],
         "xmin": x.astype(float),
         "ymin": y.astype(float),
         "xmax": x + rules.side,
         "ymax": y + rules.side,
-        "tile_ids": tile_ids,
-        "n_acquisitions": n_acquisitions,
+        "tile_ids": [tuple(ids[a:b]) for a, b in zip(begins, ends[order].tolist(), strict=True)],
+        "n_acquisitions": n_acquisitions[order],
     }
-    plan = gpd.GeoDataFrame(columns, geometry=polygons, crs="EPSG:4326")
-    order = np.lexsort([np.array(columns["location_id"], dtype=str), -n_acquisitions])
-    plan = plan.iloc[order[n_acquisitions[order] >= rules.min_acquisitions]]
-    return plan.reset_index(drop=True)
+    return gpd.GeoDataFrame(columns, geometry=polygons[order], crs="EPSG:4326")
 
 
-def _location_ids(squares: Squares) -> list[str]:
+def _location_ids(squares: Squares, order: NDArray[np.int64]) -> list[str]:
     """Name squares by zone and pixel, as "32632-x017021-y184340": same ground, same name."""
-    rows = zip(squares.zone.tolist(), squares.x.tolist(), squares.y.tolist(), strict=True)
+    fields = (squares.zone, squares.x, squares.y)
+    rows = zip(*(field[order].tolist() for field in fields), strict=True)
     return [f"{zone}-x{x:06d}-y{y:06d}" for zone, x, y in rows]
 
 
