@@ -2,9 +2,9 @@
 
 Simulated: 11,636 footprints of 30 km at clustered sites, some with more than 30 overlaps. The quick
 run takes a sample of its connected components of up to 70 tiles, since the cost of Algorithm 1
-explodes with their size. Algorithm 1 runs twice: as printed (beam of 5, longest first within a tile, every subset
-visited from each of its members) and as fast as we can make it (each subset once, intersections
-kept). The bound is the area seen on two dates or more, divided by a patch.
+explodes with their size. Algorithm 1 runs twice: as printed (beam of 5, longest first within a
+tile, every subset visited from each of its members) and as fast as we can make it (each subset
+once, intersections kept). The bound is the area seen on two dates or more, divided by a patch.
 """
 
 import networkx as nx

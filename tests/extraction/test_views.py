@@ -30,7 +30,9 @@ SITES = {
 def tile(name, footprint, day=0, group=None):
     (footprint,) = split_at_antimeridian([footprint])
     centre = shapely.get_parts(footprint)[0].centroid
-    return Tile(name, START + timedelta(days=day), footprint, utm_crs(centre.x, centre.y), group=group)
+    return Tile(
+        name, START + timedelta(days=day), footprint, utm_crs(centre.x, centre.y), group=group
+    )
 
 
 def square_km(lon, lat, side, x=0.0, y=0.0, turn=0.0):
@@ -289,7 +291,9 @@ def test_ground_seen_twice_on_one_date_is_not_seen_twice():
 
 def test_two_tiles_of_one_id_are_refused():
     twins = [tile("t", square_km(10, 50, 5)), tile("t", square_km(10, 50, 5), 1)]
-    with pytest.raises(TileError, match="Tile ids must be distinct, but 1 occur twice, e.g. 't'"):
+    with pytest.raises(
+        TileError, match=r"Tile ids must be distinct, but 1 occur twice, e\.g\. 't'"
+    ):
         temporal_views(twins)
 
 

@@ -121,7 +121,7 @@ def outlines(
     ends /= gsd
     low, high = _extremes(ends, piece, len(pieces))
     lowest, highest = _extremes(np.stack([low, high], axis=1), sheet, len(sheets))
-    # Rounded, so that outlines cut on the pixel grid start at 0, and rows can start there with them.
+    # Rounded, so that outlines cut on the pixel grid start at 0, and rows can start there too.
     origin = np.floor(lowest + 0.5).astype(np.int64)
     return Outlines(
         ends=ends - origin[sheet[piece]][:, None, :],
