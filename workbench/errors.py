@@ -1,13 +1,13 @@
 """Everything this package raises on purpose.
 
     WorkbenchError
-    ├── CatalogError            a catalog entry is wrong, or its data cannot be had     (ValueError)
-    ├── CRSMismatchError        a coordinate reference system is missing or another one (ValueError)
-    ├── TileError               a tile or its footprint cannot be used                  (ValueError)
+    ├── CatalogError            a catalog entry is wrong, or its data cannot be had (ValueError)
+    ├── CRSMismatchError        a reference system is missing, or another one       (ValueError)
+    ├── TileError               a tile or its footprint cannot be used              (ValueError)
     │   └── ContractMismatchError   its units, scale or bands are not those expected
-    ├── ManifestError           a manifest is incomplete, foreign or of another version (ValueError)
-    ├── NotebookParameterError  a parameter is not declared, or of another type         (ValueError)
-    └── NotebookRunError        a notebook did not run to its end                       (RuntimeError)
+    ├── ManifestError           a manifest is incomplete or foreign                 (ValueError)
+    ├── NotebookParameterError  a parameter is not declared, or of another type     (ValueError)
+    └── NotebookRunError        a notebook did not run to its end                   (RuntimeError)
 
 Each message says what must hold, what was found and in which thing, and then the cure.
 """
