@@ -111,10 +111,11 @@ def _visits(
 
     if not rules.canonical:  # as printed: every tile visits all of its combinations in turn
         for tile in members:
-            for combination, (ground, _) in sorted(
+            for combination, _ in sorted(
                 _combinations(tile, footprints, graph, rules).items(), key=order
             ):
-                yield combination, ground
+                # INTERSECTION(tile_subset), line 8 of the listing: made anew in the main loop
+                yield combination, shapely.intersection_all(footprints[list(combination)])
         return
     known: dict[Combination, tuple[BaseGeometry, float]] = {}
     for tile in members:

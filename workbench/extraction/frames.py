@@ -12,7 +12,7 @@ import shapely
 from numpy.typing import NDArray
 
 from workbench.geo.footprint import EARTH_RADIUS, densified, projected
-from workbench.geo.zones import Zone, zone_codes
+from workbench.geo.zones import UPS_NORTH, UPS_SOUTH, UTM_NORTH, UTM_SOUTH, Zone, zone_codes
 
 MAX_BEND = 4.0
 """How far a projected outline may lie off its true place, in metres."""
@@ -77,13 +77,15 @@ def zone_pieces(
 
 
 def _zones_within(bounds: NDArray[np.float64]) -> list[int]:
-    west, south, east, north = bounds
-    lons = np.unique(
-        np.r_[west, np.arange(np.floor(west / 6) * 6, east, 6.0), east].clip(-180, 180)
-    )
-    lats = np.unique(np.r_[south, [v for v in (-80.0, 0.0, 84.0) if south < v < north], north])
-    middles = np.meshgrid((lons[1:] + lons[:-1]) / 2, (lats[1:] + lats[:-1]) / 2)
-    return sorted({int(c) for c in zone_codes(*middles).ravel()})
+    """Codes of the zones that bounds in longitude/latitude meet."""
+    west, south, east, north = bounds.tolist()
+    numbers = range(max(int(west // 6) + 31, 1), min(int(east // 6) + 31, 60) + 1)
+    found = [UPS_SOUTH] if south < UTM_SOUTH else []
+    if north > 0 and south < UTM_NORTH:
+        found += [32600 + number for number in numbers]
+    if south < 0 and north > UTM_SOUTH:
+        found += [32700 + number for number in numbers]
+    return [*found, UPS_NORTH] if north > UTM_NORTH else found
 
 
 def _zone_box(zone: Zone, inset: float) -> shapely.Polygon:

@@ -35,15 +35,23 @@ class Squares:
         side² · tan(latitude) / (8 · Earth radius), 0.3 m for 3.84 km at 45°.
         """
         near, far = shrink, rules.side - shrink
-        offsets = np.array([[near, near], [far, near], [far, far], [near, far]])
-        corners = np.column_stack([self.x, self.y])[:, None, :] * rules.gsd + offsets  # (M, 4, 2)
+        # The order in which shapely lays out a box: its ring is moved, not built again.
+        ring = np.array([[far, near], [far, far], [near, far], [near, near]])
+        corners = np.column_stack([self.x, self.y])[:, None, :] * rules.gsd + ring  # (M, 4, 2)
         order = np.argsort(self.zone, kind="stable")
         codes, begin = np.unique(self.zone[order], return_index=True)
         for code, here in zip(codes.tolist(), np.split(order, begin[1:]), strict=False):
             to_degrees = transformer(Zone(code).crs, "EPSG:4326").transform
             lon, lat = to_degrees(corners[here, :, 0].ravel(), corners[here, :, 1].ravel())
             corners[here] = np.column_stack([lon, lat]).reshape(-1, 4, 2)
-        return in_threads(shapely.polygons, corners)
+        return in_threads(_quadrilaterals, corners)
+
+
+def _quadrilaterals(corners: NDArray[np.float64]) -> NDArray[np.object_]:
+    """Make (M,) polygons of (M, 4, 2) corners; twice as fast as `shapely.polygons`."""
+    low, high = np.zeros(len(corners)), np.ones(len(corners))
+    boxes = shapely.box(low, low, high, high)
+    return shapely.set_coordinates(boxes, corners[:, [0, 1, 2, 3, 0]].reshape(-1, 2))
 
 
 def holders(polygons: NDArray[np.object_], footprints: NDArray[np.object_]) -> tuple[Ints, Ints]:

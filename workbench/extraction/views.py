@@ -91,16 +91,14 @@ def _plan_frame(
     polygons = squares.polygons(rules)
     held = polygons if rules.tolerance == 0 else squares.polygons(rules, shrink=rules.tolerance)
     square, tile = holders(held, footprints)  # tiles are in the order of time, so pairs are too
-    dates = np.unique(square * (int(date.max(initial=0)) + 1) + date[tile])
-    n_acquisitions = np.bincount(dates // (int(date.max(initial=0)) + 1), minlength=len(squares))
-    ids = np.array([t.id for t in tiles], dtype=object)[tile]
-    ends = np.cumsum(np.bincount(square, minlength=len(squares)))
+    held_by = np.bincount(square, minlength=len(squares))
+    n_acquisitions = np.bincount(square[_first_of_date(square, date[tile])], minlength=len(squares))
+    ends = np.cumsum(held_by)
 
     # Longest series first, then from west to east and south to north in each zone.
     order = np.lexsort([squares.y, squares.x, squares.zone, -n_acquisitions])
     order = order[n_acquisitions[order] >= rules.min_acquisitions]
     x, y = squares.x[order] * rules.gsd, squares.y[order] * rules.gsd
-    begins = np.append(0, ends)[order].tolist()
     columns: dict[str, object] = {
         "location_id": _location_ids(squares, order),
         "crs": [f"EPSG:{code}" for code in squares.zone[order].tolist()],
@@ -108,10 +106,29 @@ def _plan_frame(
         "ymin": y.astype(float),
         "xmax": x + rules.side,
         "ymax": y + rules.side,
-        "tile_ids": [tuple(ids[a:b]) for a, b in zip(begins, ends[order].tolist(), strict=True)],
+        "tile_ids": _tile_ids(tiles, tile, (ends - held_by)[order], ends[order]),
         "n_acquisitions": n_acquisitions[order],
     }
     return gpd.GeoDataFrame(columns, geometry=polygons[order], crs="EPSG:4326")
+
+
+def _first_of_date(square: NDArray[np.int64], date: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Mark the first of the pairs of each square and date; both are in order."""
+    is_new = np.ones(len(square), dtype=bool)
+    is_new[1:] = (square[1:] != square[:-1]) | (date[1:] != date[:-1])
+    return is_new
+
+
+def _tile_ids(
+    tiles: Sequence[Tile],
+    tile: NDArray[np.int64],
+    begin: NDArray[np.int64],
+    end: NDArray[np.int64],
+) -> list[tuple[str, ...]]:
+    """Name the tiles ``tile[begin:end]`` of each square."""
+    names = [t.id for t in tiles]
+    held = [names[i] for i in tile.tolist()]
+    return [tuple(held[a:b]) for a, b in zip(begin.tolist(), end.tolist(), strict=True)]
 
 
 def _location_ids(squares: Squares, order: NDArray[np.int64]) -> list[str]:

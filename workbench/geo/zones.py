@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 UTM_SOUTH, UTM_NORTH = -80.0, 84.0
-_UPS_NORTH, _UPS_SOUTH = 32661, 32761
+UPS_NORTH, UPS_SOUTH = 32661, 32761
 
 
 def zone_codes(lon: ArrayLike, lat: ArrayLike) -> NDArray[np.int64]:
@@ -29,8 +29,8 @@ def zone_codes(lon: ArrayLike, lat: ArrayLike) -> NDArray[np.int64]:
     lon, lat = np.asarray(lon, dtype=float), np.asarray(lat, dtype=float)
     number = (np.floor((lon + 180) / 6) % 60).astype(np.int64) + 1
     code = np.where(lat >= 0, 32600, 32700) + number
-    code = np.where(lat >= UTM_NORTH, _UPS_NORTH, code)
-    return np.where(lat < UTM_SOUTH, _UPS_SOUTH, code)
+    code = np.where(lat >= UTM_NORTH, UPS_NORTH, code)
+    return np.where(lat < UTM_SOUTH, UPS_SOUTH, code)
 
 
 def utm_crs(lon: float, lat: float) -> str:
@@ -53,14 +53,14 @@ class Zone:
     @property
     def is_polar(self) -> bool:
         """True for the two UPS zones."""
-        return self.code in (_UPS_NORTH, _UPS_SOUTH)
+        return self.code in (UPS_NORTH, UPS_SOUTH)
 
     @property
     def bounds(self) -> tuple[float, float, float, float]:
         """(west, south, east, north) in degrees; zone 60 ends at 180."""
-        if self.code == _UPS_NORTH:
+        if self.code == UPS_NORTH:
             return -180.0, UTM_NORTH, 180.0, 90.0
-        if self.code == _UPS_SOUTH:
+        if self.code == UPS_SOUTH:
             return -180.0, -90.0, 180.0, UTM_SOUTH
         west = (self.code % 100 - 1) * 6.0 - 180.0
         north = self.code < 32700
