@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from workbench.extraction.frames import outlines
 from workbench.extraction.line import Ints, pack_longest_first, room, stretches, unblocked
-from workbench.extraction.overlap import overlaps
+from workbench.extraction.overlap import independent_groups
 from workbench.extraction.rows import RowGrid, row_counts
 from workbench.extraction.rules import ViewRules
 from workbench.extraction.squares import Squares
@@ -75,7 +75,7 @@ def plan_coverage(footprints: NDArray[np.object_], date: Ints, rules: ViewRules)
     """
     edges = outlines(
         footprints,
-        overlaps(footprints).component,
+        independent_groups(footprints),
         gsd=rules.gsd,
         side=rules.side,
         tolerance=rules.tolerance,

@@ -34,19 +34,38 @@ class Overlaps:
 
 def overlaps(footprints: NDArray[np.object_], *, min_area: float = 0.0) -> Overlaps:
     """Find all pairs of (N,) footprints (EPSG:4326) that share more than `min_area` m²."""
+    first, second = _meeting(footprints)
+    shared = in_threads(shapely.intersection, footprints[first], footprints[second])
+    area = area_m2(shared)
+    keep = area > min_area
+    first, second = first[keep], second[keep]
+    component = _components(first, second, len(footprints))
+    return Overlaps(first, second, shared[keep], area[keep], component)
+
+
+def independent_groups(footprints: NDArray[np.object_]) -> NDArray[np.int64]:
+    """Number (N,) footprints by groups that share no ground.
+
+    Cheaper than `overlaps`, as no intersection is made; those that only touch are in one group.
+    """
+    return _components(*_meeting(footprints), len(footprints))
+
+
+def _components(
+    first: NDArray[np.int64], second: NDArray[np.int64], size: int
+) -> NDArray[np.int64]:
+    links = coo_array((np.ones(len(first)), (first, second)), shape=(size, size))
+    return connected_components(links, directed=False)[1].astype(np.int64)
+
+
+def _meeting(footprints: NDArray[np.object_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Give the pairs of footprints that have a point in common, each once."""
     tree = shapely.STRtree(footprints)
     first, second = in_threads(
         lambda part: _pairs(tree, footprints, part), np.arange(len(footprints))
     ).T
     once = first < second  # the query gives each pair twice, and each tile with itself
-    first, second = first[once], second[once]
-    shared = in_threads(shapely.intersection, footprints[first], footprints[second])
-    area = area_m2(shared)
-    keep = area > min_area
-    first, second = first[keep], second[keep]
-    links = coo_array((np.ones(len(first)), (first, second)), shape=(len(footprints),) * 2)
-    _, component = connected_components(links, directed=False)
-    return Overlaps(first, second, shared[keep], area[keep], component.astype(np.int64))
+    return first[once], second[once]
 
 
 def _pairs(
