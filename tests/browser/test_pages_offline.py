@@ -154,7 +154,7 @@ def test_report_opens_and_its_links_lead_somewhere(run, open_page, tmp_path):
     assert not [target for target in local if not (run / target.partition("#")[0]).exists()]
 
 
-def test_plan_table_opens_in_geopandas(run):
-    plan = gpd.read_parquet(run / "tables" / "plan.parquet")
+def test_the_manifest_opens_in_geopandas(run):
+    plan = gpd.read_parquet(run / "manifest.parquet")
     assert plan.crs == "EPSG:4326"
     assert plan["n_acquisitions"].max() >= 2
