@@ -43,10 +43,10 @@ check: $(STAMP)  ## formatting, lint and types
 	$(BIN)/mypy
 
 lock: $(STAMP)  ## resolve requirements.lock anew from pyproject.toml
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	  --extra dev --upgrade pyproject.toml --output-file requirements.lock
 	echo uv | $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-	  --no-emit-index-url --upgrade - --output-file requirements-uv.lock
+	  --no-header --upgrade - --output-file requirements-uv.lock
 
 clean:  ## remove runs and caches (not .venv)
 	rm -rf runs .pytest_cache .mypy_cache .ruff_cache .hypothesis
