@@ -24,7 +24,7 @@ class ViewRules:
     tolerance: float = 0.0
     """How far an outline may cut into a square and still hold it, in metres, >= 0. Give 1 % of a
     pixel for outlines that were themselves cut on the pixel grid; more would lie about pixels."""
-    row_positions: int = 8
+    row_positions: int = 4
     """Only "coverage": how many positions of a row are tried per patch height, >= 1."""
     min_overlap: float | None = None
     """Only "combinations": shared area below which a combination is not followed, in m². None: the

@@ -125,10 +125,14 @@ def _tile_ids(
     begin: NDArray[np.int64],
     end: NDArray[np.int64],
 ) -> list[tuple[str, ...]]:
-    """Name the tiles ``tile[begin:end]`` of each square."""
-    names = [t.id for t in tiles]
-    held = [names[i] for i in tile.tolist()]
-    return [tuple(held[a:b]) for a, b in zip(begin.tolist(), end.tolist(), strict=True)]
+    """Name the tiles ``tile[begin:end]`` of each square; single ones share their tuples."""
+    alone = [(t.id,) for t in tiles]
+    numbers = tile.tolist()
+    names = [alone[i][0] for i in numbers]
+    return [
+        alone[numbers[a]] if b == a + 1 else tuple(names[a:b])
+        for a, b in zip(begin.tolist(), end.tolist(), strict=True)
+    ]
 
 
 def _location_ids(squares: Squares, order: NDArray[np.int64]) -> list[str]:
