@@ -1,0 +1,209 @@
+"""The collapse sentinel: it looks at every step and says when a run learns nothing, and why.
+
+A falling loss is no proof: at collapse a contrastive loss can still fall by a third. The sentinel
+judges what `training.diagnostics` measures. A verdict needs `patience` looks in a row after
+`warm_up` looks, so that neither one odd batch nor an untrained network is taken for a collapse.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from workbench.training.diagnostics import effective_rank, spread
+
+Family = Literal["contrastive", "clustering", "distillation", "redundancy", "masked"]
+Action = Literal["warn", "stop"]
+Kind = Literal[
+    "constant embeddings",
+    "rank-1 embeddings",
+    "frozen teacher",
+    "teacher on one output",
+    "uniform teacher",
+    "stale queue",
+    "mean prediction",
+]
+
+FAMILIES: tuple[Family, ...] = (
+    "contrastive",
+    "clustering",
+    "distillation",
+    "redundancy",
+    "masked",
+)
+_CURES: dict[Kind, str] = {
+    "constant embeddings": "Lower the learning rate; check that views differ and are not clipped",
+    "rank-1 embeddings": "Lower the learning rate, or raise what keeps dimensions apart",
+    "frozen teacher": "Check the momentum schedule: at 1.0 the teacher never follows the student",
+    "teacher on one output": "Raise the teacher's temperature, or update its centre",
+    "uniform teacher": "Lower the teacher's temperature, or the centre's momentum",
+    "stale queue": "Check that every step writes its keys into the queue",
+    "mean prediction": "Raise the learning rate; check that the decoder sees the encoder's",
+}
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When a diagnostic counts as collapsed."""
+
+    patience: int = 15
+    """Looks in a row that must agree."""
+    warm_up: int = 15
+    """Looks at the start that are not judged."""
+    spread: float = 1e-3
+    """Smallest healthy `diagnostics.spread` of embeddings."""
+    masked_spread: float = 1e-5
+    """The same for masked image modelling, whose loss asks nothing of pooled embeddings."""
+    rank: float = 1.2
+    """Smallest healthy effective rank of centred embeddings."""
+    teacher_motion: float = 1e-9
+    """Smallest relative change of a teacher's parameters in a step."""
+    entropy: tuple[float, float] = (1e-3, 1 - 1e-5)
+    """Healthy entropy of a teacher's outputs, in units of log K."""
+    newest_key: float = 5.0
+    """Highest healthy age of the newest key in a queue, steps."""
+    prediction_spread: float = 1e-2
+    """Smallest healthy `diagnostics.prediction_spread` of a decoder."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A collapse, with the reason."""
+
+    step: int
+    """At which it was found."""
+    kind: Kind
+    """What collapsed."""
+    reason: str
+    """What must hold, what was found, and what to try."""
+    stops: bool
+    """Whether the run is to end here."""
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+@dataclass
+class CollapseSentinel:
+    """Watches one run.
+
+    Beside the embeddings it reads these diagnostics where a method gives them (others are ignored):
+    teacher_entropy (in units of log K), teacher_motion (`parameter_motion` per step), queue_newest
+    (age of the newest key, steps) and prediction_spread.
+
+    Args:
+        family: Of the method, one of `FAMILIES`.
+        action: What a finding asks of the loop: "warn" or "stop".
+        limits: When a diagnostic counts as collapsed.
+
+    Raises:
+        ValueError: If the family or the action is another word.
+
+    Example:
+        >>> import torch
+        >>> sentinel = CollapseSentinel("contrastive")
+        >>> same = torch.ones(16, 8)
+        >>> found = [sentinel.observe(step, 1.0, same, {}) for step in range(50)]
+        >>> [(finding.step, finding.kind) for finding in found if finding]
+        [(29, 'constant embeddings')]
+    """
+
+    family: Family
+    action: Action = "warn"
+    limits: Limits = field(default_factory=Limits)
+
+    def __post_init__(self) -> None:
+        if self.family not in FAMILIES or self.action not in ("warn", "stop"):
+            raise ValueError(
+                f"A sentinel watches one of {', '.join(FAMILIES)} and may 'warn' or 'stop', got "
+                f"{self.family!r} and {self.action!r}."
+            )
+        self._looks = 0
+        self._in_a_row: dict[Kind, int] = {}
+        self._reported: set[Kind] = set()
+
+    def observe(
+        self,
+        step: int,
+        loss: float | Tensor,
+        embeddings: Tensor | None,
+        diagnostics: Mapping[str, float | Tensor],
+    ) -> Finding | None:
+        """Look at one step.
+
+        Args:
+            step: Its number, for the report.
+            loss: Its loss, for the report.
+            embeddings: (N, D) of the trained branch; None, or N < 2, if there are none to compare.
+            diagnostics: Of the method, see above; scalars.
+
+        Returns:
+            A collapse that has lasted long enough, once for each kind; None otherwise.
+        """
+        self._looks += 1
+        numbers = {name: float(value) for name, value in diagnostics.items() if _is_scalar(value)}
+        symptoms = self._of_embeddings(embeddings) | self._of_method(numbers)
+        judged = self._looks > self.limits.warm_up
+        for kind in set(self._in_a_row) - set(symptoms):
+            del self._in_a_row[kind]
+        for kind, (found, healthy) in symptoms.items():
+            self._in_a_row[kind] = self._in_a_row.get(kind, 0) + judged
+            if self._in_a_row[kind] >= self.limits.patience and kind not in self._reported:
+                self._reported.add(kind)
+                return self._finding(step, float(loss), kind, found, healthy)
+        return None
+
+    def _of_embeddings(self, embeddings: Tensor | None) -> "dict[Kind, tuple[str, str]]":
+        """Symptoms, each with what was found and what would be healthy."""
+        if embeddings is None or len(embeddings) < 2 or not torch.isfinite(embeddings).all():
+            return {}
+        least = self.limits.masked_spread if self.family == "masked" else self.limits.spread
+        apart = float(spread(embeddings))
+        if apart < least:
+            found = f"the embeddings of {len(embeddings)} images have a spread of {apart:.1g}"
+            return {"constant embeddings": (found, f"above {least:g}")}
+        if len(embeddings) < 4 or self.family == "masked":
+            return {}
+        rank = float(effective_rank(embeddings, centred=True))
+        if rank >= self.limits.rank:
+            return {}
+        found = f"the embeddings of {len(embeddings)} images have an effective rank of {rank:.2f}"
+        return {"rank-1 embeddings": (found, f"above {self.limits.rank:g}")}
+
+    def _of_method(self, numbers: Mapping[str, float]) -> "dict[Kind, tuple[str, str]]":
+        limits, symptoms = self.limits, dict[Kind, tuple[str, str]]()
+        low, high = limits.entropy
+        entropy = numbers.get("teacher_entropy", math.nan)
+        told = f"the teacher's outputs have an entropy of {entropy:.5f} log K"
+        if entropy < low:
+            symptoms["teacher on one output"] = told, f"above {low:g}"
+        if entropy > high:
+            symptoms["uniform teacher"] = told, f"below {high:g}"
+        motion = numbers.get("teacher_motion", math.nan)
+        if motion < limits.teacher_motion:
+            told = f"the teacher moved by {motion:.1g} of its length in a step"
+            symptoms["frozen teacher"] = told, f"above {limits.teacher_motion:g}"
+        newest = numbers.get("queue_newest", math.nan)
+        if newest > limits.newest_key:
+            told = f"the newest key in the queue is {newest:.0f} steps old"
+            symptoms["stale queue"] = told, f"at most {limits.newest_key:g}"
+        varied = numbers.get("prediction_spread", math.nan)
+        if varied < limits.prediction_spread:
+            told = f"the predictions of tokens spread {varied:.1g} × as much as their targets"
+            symptoms["mean prediction"] = told, f"above {limits.prediction_spread:g}"
+        return symptoms
+
+    def _finding(self, step: int, loss: float, kind: Kind, found: str, healthy: str) -> Finding:
+        looks = self.limits.patience
+        reason = (
+            f"Step {step}: {kind}. For {looks} steps {found} (healthy: {healthy}), while the loss "
+            f"is {loss:.4g}.\n{_CURES[kind]}."
+        )
+        return Finding(step, kind, reason, stops=self.action == "stop")
+
+
+def _is_scalar(value: float | Tensor) -> bool:
+    return not isinstance(value, Tensor) or value.numel() == 1
