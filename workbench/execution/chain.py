@@ -9,9 +9,12 @@ The file is YAML, readable by hand::
       - notebook: 01_tile_overlap.ipynb
       - notebook: 02_temporal_views.ipynb
         needs: [01_tile_overlap]
-        timeout_s: 600
+        timeout_s: 600         # for the notebook; cell_timeout_s for each cell
+        gpus: 1                # GPUs it must have; steps share no GPU
+        retries: 1             # runs again if its kernel dies
 
-A step is called by the name of its notebook. Everything wrong in the file is listed at once.
+Steps that do not need each other may run at once. A step is called by the name of its notebook.
+Everything wrong in the file is listed at once.
 """
 
 from collections.abc import Mapping
@@ -40,8 +43,17 @@ STEP_KEYS: dict[str, tuple[type, ...]] = {
     "needs": (list,),
     "parameters": (dict,),
     "timeout_s": (float, int),
+    "cell_timeout_s": (float, int),
+    "gpus": (int,),
+    "retries": (int,),
 }
-NAMES = {str: "text", dict: "a map", list: "a list", float: "a number of seconds"}
+NAMES: dict[type, str] = {
+    str: "text",
+    dict: "a map",
+    list: "a list",
+    float: "a number of seconds",
+    int: "a whole number",
+}
 
 
 @dataclass(frozen=True)
@@ -58,6 +70,15 @@ class ChainStep:
 
     timeout_s: float | None = None
     """Seconds after which it is stopped; None for no limit."""
+
+    cell_timeout_s: float | None = None
+    """Seconds that one of its cells may take; None for no limit."""
+
+    gpus: int = 0
+    """GPUs that it must have for itself; it sees no others. 0 leaves it those of the machine."""
+
+    retries: int | None = None
+    """How often it runs again if its kernel dies; None for what the run was given."""
 
     @property
     def name(self) -> str:
@@ -112,6 +133,9 @@ def _step(value: dict[str, Any], folder: Path) -> ChainStep:
         tuple(value.get("needs", ())),
         value.get("parameters", {}),
         value.get("timeout_s"),
+        value.get("cell_timeout_s"),
+        value.get("gpus", 0),
+        value.get("retries"),
     )
 
 

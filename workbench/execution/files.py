@@ -1,15 +1,24 @@
 """Files that are whole or absent: temporary name in the same folder, then a rename."""
 
+import errno
 import hashlib
 import json
 import os
+import shutil
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from workbench.errors import NotebookRunError
+
+NEEDED_BYTES = 50_000_000
+"""Free space below which no run is begun: records, logs and an executed notebook need as much."""
+
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+"""What the system says when a disk, a quota or a limit is full."""
 
 
 @contextmanager
@@ -20,7 +29,8 @@ def atomic_path(target: Path) -> Iterator[Path]:
     raises, the temporary file is removed and an older `target` stays as it was.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.stem}.{os.getpid()}.tmp{target.suffix}")
+    writer = f"{os.getpid()}-{threading.get_ident():x}"
+    temporary = target.with_name(f".{target.stem}.{writer}.tmp{target.suffix}")
     try:
         yield temporary
         temporary.replace(target)
@@ -44,7 +54,7 @@ def require_writable(folder: Path) -> None:
     """Make a folder if it is missing, and see that files can be written there.
 
     Raises:
-        NotebookRunError: If not; naming the folder and what the system says.
+        NotebookRunError: If not, or if the disk is full; naming the folder and what was found.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -55,6 +65,31 @@ def require_writable(folder: Path) -> None:
             f"The run folder {folder} must be writable, but is not: {error.strerror}.\n"
             "Name another one with --run-dir (`run_dir` in Python), or mend its permissions."
         ) from None
+    free = shutil.disk_usage(folder).free
+    if free < NEEDED_BYTES:
+        raise NotebookRunError(
+            f"The disk of the run folder {folder} must have {NEEDED_BYTES / 1e6:.0f} MB free, "
+            f"but has {free / 1e6:.0f} MB.\nMake room (`workbench runs rm`), or name a folder "
+            "elsewhere with --run-dir."
+        )
+
+
+@contextmanager
+def told_when_full(folder: Path) -> Iterator[None]:
+    """Turn the system's word for a full disk into an error that says what to do.
+
+    Raises:
+        NotebookRunError: If the block could not write for want of room.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        raise NotebookRunError(
+            f"There was no room left to write {error.filename or folder} ({error.strerror}).\n"
+            f"Make room and run again: finished steps in {folder} stay finished."
+        ) from error
 
 
 def sha256_of(path: Path) -> str:

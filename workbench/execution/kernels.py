@@ -13,9 +13,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
 from pathlib import Path
-from types import FrameType
 from typing import IO, Any
 
 from jupyter_client.kernelspec import KernelSpec
@@ -29,7 +27,10 @@ SOCKET_FOLDER_LENGTH = 60
 
 
 class KernelControl:
-    """Holds the running kernel and ends it once, for one reason: ``timeout`` or ``killed``."""
+    """Holds the running kernel and ends it once, for one reason.
+
+    The reasons are ``timeout``, ``cell timeout`` and ``killed``.
+    """
 
     def __init__(self, environment: dict[str, str], log: IO[str], cwd: Path) -> None:
         self.environment = environment
@@ -47,6 +48,11 @@ class KernelControl:
     def manager_class(self) -> type[AsyncKernelManager]:
         """A kernel manager whose kernel is ours; nbclient makes the instance itself."""
         return type("OwnKernelManager", (_OwnKernelManager,), {"control": self})
+
+    @property
+    def pid(self) -> int | None:
+        """Process id of the kernel while it runs."""
+        return self._process.group if self._process is not None else None
 
     def connection_file(self) -> str:
         """Path of the file in which the kernel finds its sockets."""
@@ -135,38 +141,3 @@ class _Process:
             return int(self._popen.wait(timeout=GRACE_SECONDS))
         except subprocess.TimeoutExpired:
             return None
-
-
-@contextlib.contextmanager
-def stop_on_signals(control: KernelControl) -> Iterator[None]:
-    """Let SIGTERM and SIGINT end the kernel in order, instead of us at once.
-
-    Only the main thread can take signals; in any other thread nothing changes.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        control.stop("killed", number)
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-@contextlib.contextmanager
-def stop_after(control: KernelControl, timeout_s: float | None) -> Iterator[None]:
-    """End the kernel with the reason ``timeout`` if the block takes longer than `timeout_s`."""
-    timer = threading.Timer(timeout_s, control.stop, ["timeout"]) if timeout_s else None
-    if timer is not None:
-        timer.daemon = True
-        timer.start()
-    try:
-        yield
-    finally:
-        if timer is not None:
-            timer.cancel()

@@ -6,7 +6,7 @@ interrupt; nothing here looks at it.
 
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from workbench.execution.records import CellRecord, Failure, Status, StepRecord
@@ -19,12 +19,16 @@ class CellWatch:
     """Keeps the record's cells in step with the kernel, by nbclient's callbacks."""
 
     def __init__(
-        self, node: "nbformat.NotebookNode", record: StepRecord, on_cell: Callable[[], None]
+        self,
+        node: "nbformat.NotebookNode",
+        record: StepRecord,
+        on_begin: Callable[[], None],
+        on_end: Callable[[], None],
     ) -> None:
         self.numbers = {cell.get("id", ""): n for n, cell in enumerate(node.cells, start=1)}
         tagged = [c for c in node.cells if "parameters" in c.metadata.get("tags", [])]
         self.parameters_cell = self.numbers[tagged[0].get("id", "")] if tagged else 1
-        self.record, self.on_cell = record, on_cell
+        self.record, self.on_begin, self.on_end = record, on_begin, on_end
         self._began = 0.0
 
     def begins(self, cell: "nbformat.NotebookNode", cell_index: int) -> None:
@@ -32,7 +36,7 @@ class CellWatch:
         line = next((s for s in cell.source.splitlines() if s.strip()), "").strip()[:100]
         self.record.cells.append(CellRecord(number, cell.get("id", ""), line, "running"))
         self._began = time.monotonic()
-        self.on_cell()
+        self.on_begin()
 
     def ended(
         self, cell: "nbformat.NotebookNode", cell_index: int, execute_reply: dict[str, Any]
@@ -41,21 +45,22 @@ class CellWatch:
         current = self.record.cells[-1]
         current.seconds = round(time.monotonic() - self._began, 3)
         current.status = "ok" if content["status"] == "ok" else "failed"
+        self.on_end()
 
 
 def outcome(
     record: StepRecord,
     error: Exception | None,
     stopped: str | None,
-    timeout_s: float | None,
+    limits: Mapping[str, float | None],
 ) -> tuple[Status, Failure | None]:
     """Decide the status from what this process saw.
 
     Args:
         record: Its cells say which began and how they ended.
         error: What papermill raised, if it did.
-        stopped: Why we ended the kernel: ``timeout``, ``killed``, or None.
-        timeout_s: The limit that was set, for the message.
+        stopped: Why we ended the kernel: ``timeout``, ``cell timeout``, ``killed``, or None.
+        limits: Seconds of the two time limits that were set, for the message.
 
     Returns:
         The status; and where and why it stopped, None if it ran to its end.
@@ -66,8 +71,10 @@ def outcome(
         return "ok", None
     if last is not None and last.status == "running":
         last.status = "failed"
-    if stopped == "timeout":
-        return "timeout", Failure("timeout", f"not finished after {timeout_s:g} s", last)
+    if stopped is not None and stopped in limits:
+        what = "this cell is" if stopped == "cell timeout" else "the notebook is"
+        message = f"{what} not finished after {limits[stopped]:g} s"
+        return "timeout", Failure("timeout", message, last)
     if stopped == "killed":
         name = signal.Signals(record.signal or signal.SIGTERM).name
         return "killed", Failure("killed", f"this process got {name}", last)

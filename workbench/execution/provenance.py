@@ -3,15 +3,14 @@
 import hashlib
 import os
 import platform
-import shutil
 import subprocess
-import sys
 from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import workbench
+from workbench.execution.devices import gpus
 from workbench.execution.files import sha256_of
 
 PACKAGE = Path(workbench.__file__).parent
@@ -27,9 +26,9 @@ def provenance(notebook: Path) -> dict[str, Any]:
     Returns:
         ``commit`` and ``dirty`` (None outside git), ``source`` (hash of the package's own files),
         ``lock`` (SHA-256 of requirements.lock, None if there is none), ``python``, ``packages``,
-        ``device``, ``host``, ``cores``.
+        ``device``, ``driver``, ``host``, ``cores``.
     """
-    commit = _git(notebook.parent, "rev-parse", "HEAD")
+    commit = commit_of(notebook.parent)
     changes = _git(notebook.parent, "status", "--porcelain", "--untracked-files=no")
     lock = PACKAGE.parent / "requirements.lock"
     return {
@@ -41,9 +40,15 @@ def provenance(notebook: Path) -> dict[str, Any]:
         "python": platform.python_version(),
         "packages": package_versions(),
         "device": device(),
+        "driver": driver(),
         "host": platform.node(),
         "cores": len(os.sched_getaffinity(0)),
     }
+
+
+def commit_of(folder: Path) -> str | None:
+    """The commit that is checked out in a folder; None outside git."""
+    return _git(folder, "rev-parse", "HEAD")
 
 
 def source_hash() -> str:
@@ -78,23 +83,14 @@ def package_versions() -> dict[str, str]:
 
 @cache
 def device() -> str:
-    """Name of the GPU a kernel started here would see, or ``cpu``.
+    """Names of the GPUs a kernel started here would see, or ``cpu``."""
+    return "; ".join(f"{gpu.name}, {gpu.memory_gib:g} GiB" for gpu in gpus()) or "cpu"
 
-    torch is asked only if it is loaded already; otherwise NVIDIA's own tool, since importing torch
-    takes longer than many a step.
-    """
-    torch = sys.modules.get("torch")
-    if torch is not None:
-        return str(torch.cuda.get_device_name()) if torch.cuda.is_available() else "cpu"
-    tool = shutil.which("nvidia-smi")
-    if tool is None or os.environ.get("CUDA_VISIBLE_DEVICES") == "":
-        return "cpu"
-    query = [tool, "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"]
-    try:
-        answer = subprocess.run(query, capture_output=True, text=True, timeout=10, check=True)
-    except (subprocess.SubprocessError, OSError):
-        return "cpu"
-    return answer.stdout.strip().replace("\n", "; ") or "cpu"
+
+@cache
+def driver() -> str | None:
+    """Version of NVIDIA's driver; None without one."""
+    return next((gpu.driver for gpu in gpus()), None)
 
 
 def _git(folder: Path, *arguments: str) -> str | None:

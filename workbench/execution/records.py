@@ -6,6 +6,7 @@ when it ends; a record that still says ``running`` after its process is gone was
 
 import dataclasses
 import json
+import threading
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +14,10 @@ from typing import Any, Literal
 
 from workbench.execution.files import write_json
 
-Status = Literal["running", "ok", "failed", "timeout", "killed", "dead_kernel", "skipped"]
+Status = Literal["queued", "running", "ok", "failed", "timeout", "killed", "dead_kernel", "skipped"]
+
+
+_writing = threading.Lock()
 
 
 @dataclass
@@ -76,8 +80,17 @@ class StepRecord:
     """SHA-256 of the outputs of earlier steps that this step needs, by path in the run folder."""
 
     started: str = ""
+    heartbeat: str = ""
+    """When its process last said that it lives; every few seconds while it runs."""
+
     finished: str = ""
     wall_seconds: float = 0.0
+    attempt: int = 1
+    """1, or more if it ran again because its kernel had died."""
+
+    kernel: int | None = None
+    """Process id of the kernel."""
+
     cells: list[CellRecord] = field(default_factory=list)
     code_cells: int = 0
     failure: Failure | None = None
@@ -96,7 +109,10 @@ class StepRecord:
 
     seeds: dict[str, int] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
-    """Commit, source hash, lock hash, package versions, device, host, cores."""
+    """Commit, source hash, lock hash, package versions, device, driver, host, cores."""
+
+    energy_joules: float | None = None
+    """Energy that the GPUs used meanwhile, in J; None where none counts it."""
 
     executed: str = ""
     page: str = ""
@@ -107,8 +123,9 @@ class StepRecord:
     """Files that the HTML would fetch from the network."""
 
     def write(self, run_dir: Path) -> Path:
-        """Write the record atomically into `run_dir`."""
-        return write_json(record_path(run_dir, self.step), dataclasses.asdict(self))
+        """Write the record atomically into `run_dir`; threads take turns."""
+        with _writing:
+            return write_json(record_path(run_dir, self.step), dataclasses.asdict(self))
 
 
 @dataclass(frozen=True)
@@ -139,12 +156,30 @@ class RunRecord:
     notes: list[StepNote] = field(default_factory=list)
     """One for each step: whether it ran, was left alone or was skipped."""
 
+    provenance: dict[str, Any] = field(default_factory=dict)
+    """Code, packages and machine at the start of the run; each step has its own too."""
+
     def write(self, run_dir: Path) -> Path:
-        """Write ``run.json``: statuses and reasons; each step has a record of its own."""
-        short = {"step", "notebook", "status", "reason", "wall_seconds", "failure", "metrics"}
+        """Write ``run.json``: what the run was, and the outcome of each step in short."""
         value = dataclasses.asdict(self)
-        value["steps"] = [{k: s[k] for k in s if k in short} for s in value["steps"]]
+        energies = [s.energy_joules for s in self.steps if s.energy_joules is not None]
+        value["energy_joules"] = sum(energies) if energies else None
+        value["steps"] = [_in_short(step) for step in value["steps"]]
         return write_json(run_dir / "run.json", value)
+
+
+SHORT = (
+    *("step", "notebook", "status", "reason", "attempt", "started", "finished", "wall_seconds"),
+    *("failure", "parameters", "seeds", "data", "inputs", "metrics", "energy_joules"),
+)
+
+
+def _in_short(step: dict[str, Any]) -> dict[str, Any]:
+    """What ``run.json`` tells of a step; its own record tells the rest."""
+    told = {key: step[key] for key in SHORT}
+    told["commit"] = step["provenance"].get("commit")
+    told["outputs"] = {a["path"]: a["sha256"] for a in step["artifacts"]}
+    return told
 
 
 def record_path(run_dir: Path, step: str) -> Path:

@@ -7,7 +7,7 @@ from typing import Any
 from workbench.catalog import open_catalog
 from workbench.errors import CatalogError
 from workbench.execution.files import sha256_of
-from workbench.execution.provenance import source_hash
+from workbench.execution.provenance import commit_of, source_hash
 from workbench.execution.records import StepRecord
 
 INPUT_KINDS = {"table", "file"}
@@ -54,10 +54,16 @@ def reason_to_run(
     if change := _parameter_change(record.parameters, parameters):
         return change
     if record.provenance.get("source") != source_hash():
-        return "the source of workbench has changed"
+        return f"the source of workbench has changed{_commits(record, notebook)}"
     if change := _input_change(record.inputs, inputs):
         return change
     return _data_change(record, notebook) or _output_change(record, run_dir)
+
+
+def _commits(record: StepRecord, notebook: Path) -> str:
+    """Which commits that was, where they are known: a run folder may be from another one."""
+    before, after = record.provenance.get("commit"), commit_of(notebook.parent)
+    return f" (commit {before[:8]} -> {after[:8]})" if before and after and before != after else ""
 
 
 def _parameter_change(before: Mapping[str, Any], after: Mapping[str, Any]) -> str | None:

@@ -1,29 +1,54 @@
 """Run a chain: what is finished stays, the rest runs, and each step says why."""
 
 import shlex
+import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from workbench.errors import NotebookRunError
 from workbench.execution.chain import Chain, ChainStep, read_chain, step_parameters
-from workbench.execution.files import require_writable
-from workbench.execution.notebooks import (
-    CellCallback,
-    Job,
-    failure_message,
-    run_dir_parameter,
-    run_job,
-)
+from workbench.execution.devices import gpus as visible_gpus
+from workbench.execution.files import require_writable, told_when_full
+from workbench.execution.jobs import CellCallback, Job, run_dir_parameter, run_job
+from workbench.execution.lock import run_lock
+from workbench.execution.notebooks import failure_message
 from workbench.execution.parameters import check_parameters
+from workbench.execution.provenance import provenance
 from workbench.execution.records import RunRecord, Status, StepNote, StepRecord, now, read_record
 from workbench.execution.report import write_report
 from workbench.execution.resume import inputs_of, reason_to_run
+from workbench.execution.schedule import Schedule
+from workbench.execution.slots import Slots, Ticket
 from workbench.execution.source import code_hash, read_cells
+from workbench.execution.stopping import Stopper, stop_on_signals
 
 Tell = Callable[[StepNote], None]
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How a chain is run; nothing of it changes a result."""
+
+    jobs: int = 1
+    """Notebooks that may run at once."""
+
+    gpus: int | None = None
+    """GPUs that the run may use; None for all that are there."""
+
+    force: bool = False
+    """Run every step, finished or not."""
+
+    timeout_s: float | None = None
+    """Seconds after which a step is stopped that sets no limit of its own."""
+
+    cell_timeout_s: float | None = None
+    """Seconds that one cell may take, in steps that set no limit of their own."""
+
+    retries: int = 0
+    """How often a step runs again if its kernel dies, unless it says so itself."""
 
 
 def run_chain(
@@ -32,9 +57,13 @@ def run_chain(
     *,
     texts: Mapping[str, str] | None = None,
     run_dir: str | Path,
+    jobs: int = 1,
+    gpus: int | None = None,
     force: bool = False,
     dry_run: bool = False,
     timeout_s: float | None = None,
+    cell_timeout_s: float | None = None,
+    retries: int = 0,
     tell: Tell | None = None,
     on_cell: CellCallback | None = None,
 ) -> RunRecord:
@@ -48,57 +77,108 @@ def run_chain(
         path: A chain file, or one notebook.
         parameters: Typed values, for every step that declares them.
         texts: Values as written on a command line, read by the declared types.
-        run_dir: Folder of the run, made if needed.
+        run_dir: Folder of the run, made if needed. One process at a time may work in it.
+        jobs: Notebooks that may run at once.
+        gpus: GPUs that the run may use; None for all that are there.
         force: Run every step.
         dry_run: Only say what would run and why; write nothing.
         timeout_s: Seconds after which a step is stopped that sets no limit of its own.
+        cell_timeout_s: Seconds that one cell may take, in steps that set no limit of their own.
+        retries: How often a step runs again if its kernel dies, unless it says so itself.
         tell: Called when a step begins, ends, or is left alone.
-        on_cell: Called whenever a cell begins.
+        on_cell: Called whenever a cell begins, in the thread of its step.
 
     Returns:
         The record of the run; status ``ok``.
 
     Raises:
         NotebookParameterError: If a parameter is wrong; nothing has run.
-        NotebookRunError: If the chain is wrong, the folder cannot be written, or a step did not run
-            to its end; steps that do not need it have run.
+        NotebookRunError: If the chain is wrong, the folder cannot be written or another process
+            works in it, a GPU is missing, or a step did not run to its end; steps that do not need
+            it have run.
         SystemExit: With 128 + the signal's number, if SIGTERM or SIGINT ended it.
     """
-    chain = read_chain(path)
-    given = step_parameters(chain, parameters or {}, texts or {})
-    asked = {**(parameters or {}), **(texts or {})}
-    command = _command(path, run_dir, asked)
-    run = _Run(chain, Path(run_dir), given, force, timeout_s, tell or _silent, on_cell, command)
+    options = RunOptions(jobs, gpus, force, timeout_s, cell_timeout_s, retries)
+    chain_run = prepare_run(path, run_dir, parameters or {}, texts or {}, options)
+    chain_run.tell, chain_run.on_cell = tell or chain_run.tell, on_cell
     if dry_run:
-        return run.plan()
-    return run.execute(asked)
+        return chain_run.plan()
+    slots = Slots(jobs, given_gpus(chain_run.chain, gpus))
+    with stop_on_signals(chain_run.stopper):
+        run = chain_run.execute(slots)
+    chain_run.raise_if_bad(run)
+    return run
+
+
+def prepare_run(
+    path: str | Path,
+    run_dir: str | Path,
+    parameters: Mapping[str, Any],
+    texts: Mapping[str, str],
+    options: RunOptions,
+) -> "ChainRun":
+    """Read and check everything that a run depends on; nothing is written.
+
+    Raises:
+        NotebookParameterError: If a parameter is wrong.
+        NotebookRunError: If the chain is wrong.
+    """
+    chain = read_chain(path)
+    given = step_parameters(chain, parameters, texts)
+    asked = {**parameters, **texts}
+    pairs = [f"-p {shlex.quote(f'{name}={value}')}" for name, value in asked.items()]
+    command = ["workbench run", shlex.quote(str(path)), *pairs]
+    command += ["--run-dir", shlex.quote(str(run_dir))]
+    return ChainRun(chain, Path(run_dir), given, asked, " ".join(command), options)
+
+
+def given_gpus(chain: Chain, limit: int | None) -> tuple[str, ...]:
+    """The GPUs of a run, asked for only if it needs to know.
+
+    Raises:
+        NotebookRunError: If there are fewer than `limit`, or than a step of `chain` needs.
+    """
+    needy = max(chain.steps, key=lambda step: step.gpus, default=None)
+    needed = needy.gpus if needy else 0
+    if not needed and not limit:
+        return ()
+    found = tuple(gpu.index for gpu in visible_gpus())
+    if limit is not None and limit > len(found):
+        raise NotebookRunError(
+            f"The run asks for {limit} GPU(s), but this machine shows {len(found)}.\n"
+            "Ask for fewer with --gpus, or look at `workbench doctor`."
+        )
+    found = found[:limit]
+    if needy is not None and needed > len(found):
+        raise NotebookRunError(
+            f"{needy.name} asks for {needed} GPU(s), but the run has {len(found)}.\n"
+            "Run it where there are more (--cluster slurm --gpus N), or look at `workbench doctor`."
+        )
+    return found
 
 
 def _silent(note: StepNote) -> None:
     pass
 
 
-def _command(path: str | Path, run_dir: str | Path, asked: Mapping[str, Any]) -> str:
-    given = [f"-p {shlex.quote(f'{name}={value}')}" for name, value in asked.items()]
-    return " ".join(
-        ["workbench run", shlex.quote(str(path)), *given, "--run-dir", shlex.quote(str(run_dir))]
-    )
-
-
 @dataclass
-class _Run:
+class ChainRun:
+    """One run of a chain, prepared: everything is checked, nothing is written."""
+
     chain: Chain
     run_dir: Path
     given: dict[str, dict[str, Any]]
-    force: bool
-    timeout_s: float | None
-    tell: Tell
-    on_cell: CellCallback | None
+    asked: dict[str, Any]
     command: str
+    options: RunOptions
+    stopper: Stopper = field(default_factory=Stopper)
+    tell: Tell = _silent
+    on_cell: CellCallback | None = None
+    _telling: threading.Lock = field(default_factory=threading.Lock)
 
     def plan(self) -> RunRecord:
         """Say what would run, from the records alone."""
-        run = self._new_record({})
+        run = self._new_record()
         records: dict[str, StepRecord] = {}
         for step in self.chain.steps:
             waiting = [need for need in step.needs if need not in records]
@@ -108,62 +188,100 @@ class _Run:
             record = read_record(self.run_dir, step.name)
             if reason is None and record is not None:
                 records[step.name] = record
-                self._note(run, step, "unchanged", f"nothing has changed since {record.finished}")
+                self._note(run, step, "unchanged", self._unchanged(record))
             else:
                 self._note(run, step, "would run", reason or "")
         return run
 
-    def execute(self, asked: Mapping[str, Any]) -> RunRecord:
-        """Run what must be run and keep the record and the report in step."""
+    def execute(self, slots: Slots, order: tuple[int, ...] = ()) -> RunRecord:
+        """Run what must be run, and keep the record and the report in step.
+
+        Raises:
+            NotebookRunError: If the folder cannot be written or is in use, or the disk is full.
+        """
         require_writable(self.run_dir)
-        run = self._new_record(asked)
-        started = time.monotonic()
-        records: dict[str, StepRecord] = {}
-        stopped: int | None = None
-        for step in self.chain.steps:
-            record = self._step(run, step, records, stopped)
-            records[step.name] = record
-            stopped = stopped or record.signal
-            run.steps = list(records.values())
-            run.wall_seconds = round(time.monotonic() - started, 3)
-            self._save(run)
-        self._end(run, records, stopped)
+        with told_when_full(self.run_dir), run_lock(self.run_dir):
+            run = self._new_record()
+            run.provenance = provenance(self.chain.path)
+            started = time.monotonic()
+
+            def save(records: dict[str, StepRecord]) -> None:
+                run.steps = list(records.values())
+                run.wall_seconds = round(time.monotonic() - started, 3)
+                run.write(self.run_dir)
+                write_report(run, self.run_dir)
+
+            run.write(self.run_dir)
+            schedule = Schedule(
+                self.chain,
+                slots,
+                self.stopper,
+                decide=lambda step, records: self._settled(run, step, records),
+                work=lambda step, records, ticket: self._step(run, step, records, ticket),
+                ended=save,
+                order=order,
+            )
+            records = schedule.run()
+            bad = [r for r in records.values() if r.status not in {"ok", "skipped"}]
+            run.status = bad[0].status if bad else "killed" if self.stopper.reason else "ok"
+            run.finished = now()
+            save(records)
         return run
 
-    def _step(
-        self,
-        run: RunRecord,
-        step: ChainStep,
-        records: dict[str, StepRecord],
-        stopped: int | None,
-    ) -> StepRecord:
+    def raise_if_bad(self, run: RunRecord) -> None:
+        """Raise what `run_chain` promises for a run that did not end well."""
+        if self.stopper.signal:
+            raise SystemExit(128 + self.stopper.signal)
+        bad = [record for record in run.steps if record.status not in {"ok", "skipped"}]
+        if bad:
+            raise NotebookRunError(failure_message(bad[0], self.run_dir, self.command))
+
+    def _settled(
+        self, run: RunRecord, step: ChainStep, records: Mapping[str, StepRecord]
+    ) -> StepRecord | None:
+        """The record of a step that need not or cannot run; None for one that must."""
         missing = [need for need in step.needs if records[need].status != "ok"]
-        if missing or stopped:
+        if missing or self.stopper.reason is not None:
             reason = f"needs {', '.join(missing)}" if missing else "the run was stopped"
             self._note(run, step, "skipped", reason)
             return StepRecord(step.name, str(step.notebook), "skipped", reason)
-        why = self._reason(step, records)
         earlier = read_record(self.run_dir, step.name)
-        if why is None and earlier is not None:
-            self._note(run, step, "unchanged", f"nothing has changed since {earlier.finished}")
+        if earlier is not None and self._reason(step, records) is None:
+            self._note(run, step, "unchanged", self._unchanged(earlier))
             return earlier
-        self._note(run, step, "running", why or "")
+        return None
+
+    def _step(
+        self, run: RunRecord, step: ChainStep, records: Mapping[str, StepRecord], ticket: Ticket
+    ) -> StepRecord:
+        """Run a step, again if its kernel dies and retries are left."""
+        why = self._reason(step, records) or ""
+        own, options = step.retries, self.options
         job = Job(
             step.notebook,
             self.run_dir,
             self.given[step.name],
-            reason=why or "",
+            reason=why,
             inputs=inputs_of(records, step.needs),
-            timeout_s=step.timeout_s or self.timeout_s,
+            timeout_s=step.timeout_s or options.timeout_s,
+            cell_timeout_s=step.cell_timeout_s or options.cell_timeout_s,
             on_cell=self.on_cell,
         )
-        record = run_job(job)
-        run.notes.pop()  # the step is no longer running
-        self._note(run, step, record.status, why or "", record.wall_seconds)
+        if ticket.devices:
+            job.environment = {"CUDA_VISIBLE_DEVICES": ",".join(ticket.devices)}
+        while True:
+            self._note(run, step, "running", job.reason)
+            record = run_job(job, self.stopper)
+            left = (options.retries if own is None else own) + 1 - job.attempt
+            if record.status != "dead_kernel" or left < 1 or self.stopper.reason is not None:
+                break
+            job.attempt += 1
+            job.reason = f"its kernel died, attempt {job.attempt}"
+        self._note(run, step, record.status, job.reason, record.wall_seconds)
         return record
 
     def _reason(self, step: ChainStep, records: Mapping[str, StepRecord]) -> str | None:
-        if self.force:
+        if self.options.force:
             return "asked for with --force"
         given = self.given[step.name] | run_dir_parameter(step.notebook, self.run_dir)
         return reason_to_run(
@@ -175,13 +293,16 @@ class _Run:
             inputs=inputs_of(records, step.needs),
         )
 
-    def _new_record(self, asked: Mapping[str, Any]) -> RunRecord:
+    def _unchanged(self, record: StepRecord) -> str:
+        return f"nothing has changed since {record.finished}"
+
+    def _new_record(self) -> RunRecord:
         return RunRecord(
             name=self.run_dir.resolve().name,
             title=self.chain.title,
             chain=str(self.chain.path),
             command=self.command,
-            parameters=dict(asked),
+            parameters=self.asked,
             started=now(),
         )
 
@@ -193,20 +314,10 @@ class _Run:
         reason: str,
         seconds: float | None = None,
     ) -> None:
+        """Say what is done about a step; the latest note of each step stands in the record."""
         note = StepNote(step.name, action, reason, seconds)
-        run.notes.append(note)
-        self.tell(note)
-
-    def _save(self, run: RunRecord) -> None:
-        run.write(self.run_dir)
-        write_report(run, self.run_dir)
-
-    def _end(self, run: RunRecord, records: Mapping[str, StepRecord], stopped: int | None) -> None:
-        bad = [record for record in records.values() if record.status not in {"ok", "skipped"}]
-        run.status = bad[0].status if bad else "killed" if stopped else "ok"
-        run.finished = now()
-        self._save(run)
-        if stopped:
-            raise SystemExit(128 + stopped)
-        if bad:
-            raise NotebookRunError(failure_message(bad[0], self.run_dir, self.command))
+        places = {step.name: place for place, step in enumerate(self.chain.steps)}
+        with self._telling:
+            others = [other for other in run.notes if other.step != step.name]
+            run.notes = sorted([*others, note], key=lambda n: places[n.step])
+            self.tell(note)

@@ -1,0 +1,128 @@
+"""Who may end a kernel, and why: a signal to this process, a time limit, or a run that is gone."""
+
+import contextlib
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from types import FrameType
+from typing import Protocol
+
+ORPHAN_SECONDS = 5.0
+"""Time that a killed kernel is given to be gone."""
+
+
+class Stoppable(Protocol):
+    """What can be asked to end: the control of a kernel."""
+
+    def stop(self, reason: str, signal_number: int | None = None) -> None:
+        """End in order; asked a second time, at once."""
+
+
+class Stopper:
+    """Ends every kernel of a run for one reason; a kernel that starts later is ended at once.
+
+    It takes no locks, so that a signal handler may call it.
+    """
+
+    def __init__(self) -> None:
+        self.reason: str | None = None
+        self.signal: int | None = None
+        self._controls: list[Stoppable] = []
+
+    @contextlib.contextmanager
+    def holding(self, control: Stoppable) -> Iterator[None]:
+        """Let the stop reach this kernel during the block."""
+        self._controls.append(control)
+        if self.reason is not None:
+            control.stop(self.reason, self.signal)
+        try:
+            yield
+        finally:
+            self._controls.remove(control)
+
+    def stop(self, reason: str, signal_number: int | None = None) -> None:
+        """Interrupt every kernel; asked a second time, kill them."""
+        if self.reason is None:
+            self.reason, self.signal = reason, signal_number
+        for control in list(self._controls):
+            control.stop(self.reason, self.signal)
+
+
+@contextlib.contextmanager
+def stop_on_signals(stopper: Stopper) -> Iterator[None]:
+    """Let SIGTERM and SIGINT end the kernels in order, instead of us at once.
+
+    Only the main thread can take signals; in any other thread nothing changes.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        stopper.stop("killed", number)
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class Limits:
+    """Ends a kernel that takes too long over its notebook, or over one cell."""
+
+    def __init__(
+        self, control: Stoppable, timeout_s: float | None, cell_timeout_s: float | None
+    ) -> None:
+        self.control, self.timeout_s, self.cell_timeout_s = control, timeout_s, cell_timeout_s
+        self._timers: dict[str, threading.Timer] = {}
+
+    def __enter__(self) -> "Limits":
+        self._start("timeout", self.timeout_s)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for timer in self._timers.values():
+            timer.cancel()
+
+    def cell_began(self) -> None:
+        """Count the time of a cell from now."""
+        self._start("cell timeout", self.cell_timeout_s)
+
+    def cell_ended(self) -> None:
+        """Stop counting: what lies between two cells is not held against either."""
+        if timer := self._timers.pop("cell timeout", None):
+            timer.cancel()
+
+    def _start(self, reason: str, seconds: float | None) -> None:
+        if earlier := self._timers.pop(reason, None):
+            earlier.cancel()
+        if seconds:
+            timer = threading.Timer(seconds, self.control.stop, [reason])
+            timer.daemon = True
+            timer.start()
+            self._timers[reason] = timer
+
+
+def end_orphan(pid: int | None) -> bool:
+    """Kill the kernel `pid` of a run that is gone, if it is still there and is a kernel of ours.
+
+    Returns:
+        Whether one had to be killed. A kernel notices by itself within a second that its parent is
+        gone; until then it could write into the folder of the run that goes on.
+    """
+    import psutil  # type: ignore[import-untyped]
+
+    if pid is None:
+        return False
+    try:
+        process = psutil.Process(pid)
+        if "ipykernel_launcher" not in process.cmdline() or os.getpgid(pid) != pid:
+            return False
+        os.killpg(pid, signal.SIGKILL)
+        process.wait(timeout=ORPHAN_SECONDS)
+    except (psutil.Error, ProcessLookupError, PermissionError):
+        return False
+    return True
