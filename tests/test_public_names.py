@@ -25,6 +25,7 @@ PUBLIC = {  # what users, notebooks and outside checks call; it may grow, and do
         "split_locations",
         "temporal_views",
     ],
+    "workbench.models": ["SpectralAdapter", "spectral_vit", "vit"],
     "workbench.execution": ["run_chain", "run_notebook"],
 }
 ROOMS = sorted(path.parent.name for path in PACKAGE.glob("*/__init__.py"))

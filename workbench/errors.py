@@ -6,6 +6,9 @@
     ├── TileError               a tile or its footprint cannot be used              (ValueError)
     │   └── ContractMismatchError   its units, scale or bands are not those expected
     ├── ManifestError           a manifest is incomplete or foreign                 (ValueError)
+    ├── ModelError              a network does not fit its data or its weights      (ValueError)
+    ├── EvaluationError         predictions, targets or scores cannot be compared   (ValueError)
+    ├── MethodError             a pretext method cannot work with what it was given (ValueError)
     ├── NotebookParameterError  a parameter is not declared, or of another type     (ValueError)
     └── NotebookRunError        a notebook did not run to its end                   (RuntimeError)
 
@@ -35,6 +38,18 @@ class ContractMismatchError(TileError):
 
 class ManifestError(WorkbenchError, ValueError):
     """A manifest is incomplete, not ours, or of another version."""
+
+
+class ModelError(WorkbenchError, ValueError):
+    """A network does not fit the data, the weights or the use it was given."""
+
+
+class EvaluationError(WorkbenchError, ValueError):
+    """Predictions, targets or scores cannot be compared."""
+
+
+class MethodError(WorkbenchError, ValueError):
+    """A pretext method cannot work with the encoder, views or options it was given."""
 
 
 class NotebookParameterError(WorkbenchError, ValueError):

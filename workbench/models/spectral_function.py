@@ -1,0 +1,318 @@
+"""The spectral adapter's three convolutions as matrix products over pixels, a few at a time.
+
+A convolution along the spectrum, 1×1 in space, is for each position of its kernel one product of
+the kernel with the rows beneath it: weight (O, k·C) times rows (k·C, pixels). With the spectrum
+outermost those rows lie side by side in memory, so nothing is unfolded. Pixels are walked in
+pieces that stay in the processor's cache. Only what BatchNorm was given is kept for the way back;
+the widest activations, after the first block, are computed again there, which is cheaper than
+writing and reading them.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.nn import functional as F
+
+KERNELS = (7, 7, 5)
+STRIDES = (5, 5, 3)
+WIDTHS = (32, 64, 128)
+_PIXELS = {"cpu": 512}  # per piece: what fits a core's cache; measured, see docs of the adapter
+_PIXELS_ELSEWHERE = 1 << 16  # on a GPU large products; the pieces only bound the memory
+
+Piece = tuple[slice, slice]
+
+
+def lengths(bands: int) -> tuple[int, int, int]:
+    """Give the length of the spectrum after each block, 0 or less where it does not fit."""
+    found, rows = [], bands
+    for kernel, stride in zip(KERNELS, STRIDES, strict=True):
+        rows = (rows + 2 - kernel) // stride + 1
+        found.append(rows)
+    return found[0], found[1], found[2]
+
+
+def pieces(spectra: Tensor) -> Iterator[Piece]:
+    """Cut (B, C, P) into images × pixels: many pixels of one image, or many small images."""
+    images, _, pixels = spectra.shape
+    size = _PIXELS.get(spectra.device.type, _PIXELS_ELSEWHERE)
+    together = max(1, size // pixels)
+    for first in range(0, images, together):
+        for start in range(0, pixels, size):
+            yield slice(first, min(first + together, images)), slice(start, start + size)
+
+
+def rows_of(spectra: Tensor, piece: Piece) -> Tensor:
+    """Give a piece of (B, C, P) as (C, n) rows, one for each band."""
+    return spectra[piece[0], :, piece[1]].transpose(0, 1).flatten(1)
+
+
+@dataclass(frozen=True)
+class Norm:
+    """BatchNorm of one block as it was applied: z → (z - mean) · inverse · gamma + beta."""
+
+    mean: Tensor  # all (C, 1)
+    inverse: Tensor
+    scale: Tensor
+    shift: Tensor
+
+    @classmethod
+    def of(cls, mean: Tensor, var: Tensor, gamma: Tensor, beta: Tensor, eps: float) -> "Norm":
+        """From (C,) moments and parameters."""
+        inverse = (var + eps).rsqrt()
+        scale = gamma * inverse
+        return cls(*(v[:, None] for v in (mean, inverse, scale, beta - mean * scale)))
+
+    def apply(self, z: Tensor, out: Tensor | None = None) -> Tensor:
+        """Normalise (L, C, n), without ReLU, in z's type."""
+        scaled = torch.mul(z, self.scale.to(z.dtype), out=out)
+        return scaled.add_(self.shift.to(z.dtype))
+
+
+@dataclass(frozen=True)
+class Way:
+    """What the gradient needs of one block: its Norm, and whether the moments were the batch's."""
+
+    norm: Norm
+    count: Tensor | None  # values per channel over all processes; None: moments were given
+
+    def back(self, sums: Tensor, totals: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Gradients of gamma and beta (C,), and slope and offset (C, 1) that correct dz.
+
+        Args:
+            sums: (2, C) of this process: sums of dy and of dy · z over all pixels and positions.
+            totals: The same over all processes.
+        """
+        mean, inverse = self.norm.mean[:, 0], self.norm.inverse[:, 0]
+        gamma, beta = inverse * (sums[1] - mean * sums[0]), sums[0]
+        if self.count is None:
+            nothing = torch.zeros_like(self.norm.mean)
+            return gamma, beta, nothing, nothing
+        total = inverse * (totals[1] - mean * totals[0])
+        slope = -self.norm.scale[:, 0] * inverse * total / self.count
+        offset = -self.norm.scale[:, 0] * totals[0] / self.count - mean * slope
+        return gamma, beta, slope[:, None], offset[:, None]
+
+    def of_mean(self, beta: Tensor) -> Tensor:
+        """Gradient of the given mean (C,), from that of beta; 0 if it was not used."""
+        return torch.zeros_like(beta) if self.count is not None else -self.norm.scale[:, 0] * beta
+
+    def dz(self, dy: Tensor, z: Tensor, slope: Tensor, offset: Tensor) -> Tensor:
+        """Carry dy (overwritten) back through the normalisation of z."""
+        dz = dy.mul_(self.norm.scale.to(z.dtype))
+        if self.count is not None:
+            dz.add_(z * slope.to(z.dtype)).add_(offset.to(z.dtype))
+        return dz
+
+
+def _convolve(rows: Tensor, weight: Tensor, stride: int, length: int) -> Tensor:
+    """(R, C, n) padded rows, weight (O, k·C) → (length, O, n)."""
+    channels, n = rows.shape[1:]
+    flat, taps = rows.view(-1, n), weight.shape[1]
+    out = rows.new_empty(length, weight.shape[0], n)
+    for at in range(length):
+        first = at * stride * channels
+        torch.mm(weight, flat[first : first + taps], out=out[at])
+    return out
+
+
+def _back_to_rows(dz: Tensor, weight: Tensor, stride: int, drows: Tensor) -> None:
+    """Write the gradient of the padded rows (R, C, n): each row once, then added to."""
+    channels, n = drows.shape[1:]
+    flat, taps, turned, done = drows.view(-1, n), weight.shape[1], weight.t(), 0
+    for at, dz_at in enumerate(dz):
+        first = at * stride * channels
+        again = max(done - first, 0)  # rows under the previous position too
+        if again:
+            flat[first:done].addmm_(turned[:again], dz_at)
+        torch.mm(turned[again:], dz_at, out=flat[first + again : first + taps])
+        done = first + taps
+    flat[done:] = 0
+
+
+def _back_to_weight(dz: Tensor, rows: Tensor, stride: int, dweight: Tensor) -> None:
+    channels, n = rows.shape[1:]
+    flat, taps = rows.view(-1, n), dweight.shape[1]
+    for at, dz_at in enumerate(dz):
+        first = at * stride * channels
+        dweight += dz_at @ flat[first : first + taps].t()
+
+
+def _relu_back(dy: Tensor, y: Tensor) -> Tensor:
+    return torch.ops.aten.threshold_backward(dy, y, 0)
+
+
+def _sums(a: Tensor, b: Tensor) -> Tensor:
+    """Sums of a and of a · b over all but the channels of (L, C, n): (2, C), at least float32."""
+    if a.dtype in (torch.bfloat16, torch.float16):
+        a, b = a.float(), b.float()
+    return torch.stack([a.sum((0, 2)), (a * b).sum((0, 2))])
+
+
+def all_sums(sums: Tensor, group: Any) -> Tensor:
+    """Add up over the processes of a group; as it is without one."""
+    if group is None:
+        return sums
+    sums = sums.clone()
+    torch.distributed.all_reduce(sums, group=group)
+    return sums
+
+
+class _Rows:
+    """Padded rows (L + 2, C, n) for one piece after another: allocated once, edges zero."""
+
+    def __init__(self, like: Tensor, length: int, channels: int) -> None:
+        self.like, self.shape = like, (length + 2, channels)
+        self.held = like.new_zeros(0, 0, 0)
+
+    def of(self, n: int) -> Tensor:
+        if self.held.shape[-1] != n:
+            self.held = self.like.new_zeros(*self.shape, n)
+        return self.held
+
+
+def _first_block(piece: Tensor, weight: Tensor, bias: Tensor, rows: Tensor) -> Tensor:
+    """Fill rows with block 1 of a piece (C, n); give the windows it saw (L, 7, n)."""
+    n, kernel, stride = piece.shape[1], KERNELS[0], STRIDES[0]
+    padded = F.pad(piece, (0, 0, 1, 1))
+    length = rows.shape[0] - 2
+    windows = padded.as_strided((length, kernel, n), (stride * n, n, 1))
+    every = weight.expand(length, -1, -1)
+    torch.baddbmm(bias[None, :, None].expand(length, -1, n), every, windows, out=rows[1:-1])
+    rows[1:-1].relu_()
+    return windows
+
+
+def _matrix(weight: Tensor, dtype: torch.dtype) -> Tensor:
+    """(O, C, k) → (O, k·C), the order in which rows lie in memory."""
+    return weight.transpose(1, 2).flatten(1).to(dtype)
+
+
+def _kernel(matrix: Tensor, taps: int) -> Tensor:
+    return matrix.unflatten(1, (taps, -1)).transpose(1, 2)
+
+
+class AdapterFunction(torch.autograd.Function):
+    """Blocks 1 (already normalised: weight and bias folded), 2 and 3, and the mean over positions.
+
+    Inputs: spectra (B, C, P); first weight (32, 7) and bias (32,); for blocks 2 and 3 weight
+    (O, C, k), gamma (O,), beta (O,), given mean (O,), given var (O,); whether to take the batch's
+    moments instead of the given ones; eps; the process group to share them with, or None.
+    Outputs: features (B, 128, P), then the batch's mean and var of blocks 2 and 3 and the number
+    of values per channel they were taken from (not differentiable).
+    """
+
+    @staticmethod
+    def forward(ctx: Any, spectra: Tensor, *arguments: Any) -> tuple[Tensor, ...]:
+        """Compute the features; blocks 2 and 3 need their moments first, hence three passes."""
+        w1, b1, w2, g2, e2, mean2, var2, w3, g3, e3, mean3, var3, batch, eps, group = arguments
+        length1, length2, length3 = lengths(spectra.shape[1])
+        dtype = spectra.dtype
+        w1, b1, m2, m3 = w1.to(dtype), b1.to(dtype), _matrix(w2, dtype), _matrix(w3, dtype)
+        rows = _Rows(spectra, length1, WIDTHS[0])
+        z2s = []
+        for piece in pieces(spectra):
+            cut = rows_of(spectra, piece)
+            filled = rows.of(cut.shape[1])
+            _first_block(cut, w1, b1, filled)
+            z2s.append(_convolve(filled, m2, STRIDES[1], length2))
+        way2, moments2 = _way(z2s, batch, (mean2, var2, g2, e2), eps, group)
+        rows, z3s = _Rows(spectra, length2, WIDTHS[1]), []
+        for z2 in z2s:
+            filled = rows.of(z2.shape[2])
+            way2.norm.apply(z2, out=filled[1:-1]).relu_()
+            z3s.append(_convolve(filled, m3, STRIDES[2], length3))
+        way3, moments3 = _way(z3s, batch, (mean3, var3, g3, e3), eps, group)
+        out = spectra.new_empty(spectra.shape[0], WIDTHS[2], spectra.shape[2])
+        for piece, z3 in zip(pieces(spectra), z3s, strict=True):
+            part = out[piece[0], :, piece[1]]
+            mean = way3.norm.apply(z3).relu_().mean(0)
+            part.copy_(mean.unflatten(1, (part.shape[0], -1)).transpose(0, 1))
+        ctx.save_for_backward(spectra, w1, b1, m2, m3, *z2s, *z3s)
+        ctx.ways, ctx.group = (way2, way3), group
+        ctx.mark_non_differentiable(*moments2, *moments3)
+        return (out, *moments2, *moments3)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, dout: Tensor, *_: Any) -> tuple[Tensor | None, ...]:
+        """Walk the pieces back: sums of block 3, block 3, then blocks 2 and 1 together."""
+        with torch.autocast(dout.device.type, enabled=False):
+            return _backward(ctx, dout)
+
+
+def _way(
+    zs: Sequence[Tensor], batch: bool, norm: tuple[Tensor, ...], eps: float, group: Any
+) -> tuple[Way, tuple[Tensor, Tensor, Tensor]]:
+    """Choose the moments of a block, and give the batch's with their count."""
+    mean, var, gamma, beta = norm
+    if not batch:
+        return Way(Norm.of(mean, var, gamma, beta, eps), None), (mean, var, mean.new_zeros(()))
+    count = mean.new_tensor(float(sum(z.shape[0] * z.shape[2] for z in zs)))
+    sums = all_sums(torch.stack([_sums(z, z) for z in zs]).sum(0), group)
+    count = all_sums(count, group)
+    mean = sums[0] / count
+    var = (sums[1] / count - mean.square()).clamp_min_(0)
+    return Way(Norm.of(mean, var, gamma, beta, eps), count), (mean, var, count)
+
+
+def _backward(ctx: Any, dout: Tensor) -> tuple[Tensor | None, ...]:
+    spectra, w1, b1, m2, m3, *zs = ctx.saved_tensors
+    z2s, z3s = zs[: len(zs) // 2], zs[len(zs) // 2 :]
+    way2, way3 = ctx.ways
+    cuts = [rows_of(dout, piece) for piece in pieces(spectra)]
+    g3, e3, dm3, d2s, sums2 = _third_block_back(cuts, z2s, z3s, m3, ctx)
+    g2, e2, slope, offset = way2.back(sums2, all_sums(sums2, ctx.group))
+    # the folded first block: its moments are the caller's affair
+    rows = _Rows(spectra, lengths(spectra.shape[1])[0], WIDTHS[0])
+    drows = _Rows(spectra, lengths(spectra.shape[1])[0], WIDTHS[0])
+    dm2, dw1 = torch.zeros_like(m2, dtype=sums2.dtype), torch.zeros_like(w1, dtype=sums2.dtype)
+    db1 = torch.zeros_like(b1, dtype=sums2.dtype)
+    dspectra = torch.empty_like(spectra) if ctx.needs_input_grad[0] else None
+    for piece, z2, d2 in zip(pieces(spectra), z2s, d2s, strict=True):
+        cut = rows_of(spectra, piece)
+        filled, d1 = rows.of(cut.shape[1]), drows.of(cut.shape[1])
+        windows = _first_block(cut, w1, b1, filled)
+        dz = way2.dz(d2, z2, slope, offset)
+        _back_to_weight(dz, filled, STRIDES[1], dm2)
+        _back_to_rows(dz, m2, STRIDES[1], d1)
+        dy = _relu_back(d1[1:-1], filled[1:-1])
+        dw1 += torch.bmm(dy, windows.transpose(1, 2)).sum(0)
+        db1 += dy.sum((0, 2))
+        if dspectra is not None:
+            dcut = spectra.new_empty(cut.shape[0] + 2, 1, cut.shape[1])
+            _back_to_rows(dy, w1, STRIDES[0], dcut)
+            part = dspectra[piece[0], :, piece[1]]
+            part.copy_(dcut[1:-1, 0].unflatten(1, (part.shape[0], -1)).transpose(0, 1))
+    dm2, dm3 = _kernel(dm2, KERNELS[1]), _kernel(dm3, KERNELS[2])
+    mean2, mean3 = way2.of_mean(e2), way3.of_mean(e3)
+    blocks = (dm2, g2, e2, mean2, None, dm3, g3, e3, mean3, None)
+    return dspectra, dw1, db1, *blocks, None, None, None
+
+
+def _third_block_back(
+    cuts: Sequence[Tensor], z2s: Sequence[Tensor], z3s: Sequence[Tensor], m3: Tensor, ctx: Any
+) -> tuple[Tensor, Tensor, Tensor, list[Tensor], Tensor]:
+    """Gradients of block 3, and of what enters its convolution, with the sums block 2 needs."""
+    way2, way3 = ctx.ways
+
+    def dy(cut: Tensor, z: Tensor) -> Tensor:
+        return _relu_back((cut / z.shape[0]).expand(z.shape), way3.norm.apply(z))
+
+    sums = torch.stack([_sums(dy(c, z), z) for c, z in zip(cuts, z3s, strict=True)]).sum(0)
+    gamma, beta, slope, offset = way3.back(sums, all_sums(sums, ctx.group))
+    rows, drows = (_Rows(m3, z2s[0].shape[0], WIDTHS[1]) for _ in range(2))
+    dm3, sums2, d2s = torch.zeros_like(m3, dtype=sums.dtype), [], []
+    for cut, z2, z3 in zip(cuts, z2s, z3s, strict=True):
+        dz = way3.dz(dy(cut, z3), z3, slope, offset)
+        filled, dfilled = rows.of(z2.shape[2]), drows.of(z2.shape[2])
+        way2.norm.apply(z2, out=filled[1:-1]).relu_()
+        _back_to_weight(dz, filled, STRIDES[2], dm3)
+        _back_to_rows(dz, m3, STRIDES[2], dfilled)
+        d2 = _relu_back(dfilled[1:-1], filled[1:-1])
+        d2s.append(d2)
+        sums2.append(_sums(d2, z2))
+    return gamma, beta, dm3, d2s, torch.stack(sums2).sum(0)
