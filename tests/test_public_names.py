@@ -27,6 +27,11 @@ PUBLIC = {  # what users, notebooks and outside checks call; it may grow, and do
     ],
     "workbench.models": ["SpectralAdapter", "spectral_vit", "vit"],
     "workbench.execution": ["run_chain", "run_notebook"],
+    "workbench.evaluation": [
+        "boundary_curve",
+        "boundary_iou",
+        "paired_bootstrap",
+    ],
 }
 ROOMS = sorted(path.parent.name for path in PACKAGE.glob("*/__init__.py"))
 
