@@ -9,6 +9,8 @@
     ├── ModelError              a network does not fit its data or its weights      (ValueError)
     ├── EvaluationError         predictions, targets or scores cannot be compared   (ValueError)
     ├── MethodError             a pretext method cannot work with what it was given (ValueError)
+    ├── CheckpointError         a checkpoint is damaged, foreign or of another run  (ValueError)
+    ├── TrainingError           a training cannot start, or had to stop             (RuntimeError)
     ├── NotebookParameterError  a parameter is not declared, or of another type     (ValueError)
     └── NotebookRunError        a notebook did not run to its end                   (RuntimeError)
 
@@ -50,6 +52,14 @@ class EvaluationError(WorkbenchError, ValueError):
 
 class MethodError(WorkbenchError, ValueError):
     """A pretext method cannot work with the encoder, views or options it was given."""
+
+
+class CheckpointError(WorkbenchError, ValueError):
+    """A checkpoint is damaged, not ours, or of another network, data or run."""
+
+
+class TrainingError(WorkbenchError, RuntimeError):
+    """A training cannot start as asked, or had to stop before its end."""
 
 
 class NotebookParameterError(WorkbenchError, ValueError):
