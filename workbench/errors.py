@@ -12,7 +12,8 @@
     ├── CheckpointError         a checkpoint is damaged, foreign or of another run  (ValueError)
     ├── TrainingError           a training cannot start, or had to stop             (RuntimeError)
     ├── NotebookParameterError  a parameter is not declared, or of another type     (ValueError)
-    └── NotebookRunError        a notebook did not run to its end                   (RuntimeError)
+    ├── NotebookRunError        a notebook did not run to its end                   (RuntimeError)
+    └── VoteError               votes are damaged, or of another comparison        (ValueError)
 
 Each message says what must hold, what was found and in which thing, and then the cure.
 """
@@ -68,3 +69,7 @@ class NotebookParameterError(WorkbenchError, ValueError):
 
 class NotebookRunError(WorkbenchError, RuntimeError):
     """A notebook did not run to its end."""
+
+
+class VoteError(WorkbenchError, ValueError):
+    """A file of votes is damaged, or belongs to another comparison."""
