@@ -15,7 +15,9 @@ from workbench.errors import ContractMismatchError
 from workbench.evaluation.metrics import SegmentationTally
 from workbench.evaluation.metrics_density import DensityTally
 from workbench.evaluation.metrics_labels import MultiLabelTally
+from workbench.evaluation.score_records import read_scores
 from workbench.evaluation.scores import average_precision
+from workbench.evaluation.statistics import paired_bootstrap, paired_permutation
 
 NAMES = ["water", "forest", "field", "town"]
 IGNORED = 4
@@ -193,3 +195,40 @@ def test_r2_of_labels_without_spread_is_undefined():
     tally = DensityTally()
     tally.add(torch.rand(1, 4, 4), torch.full((1, 4, 4), 0.3), ["a"])
     assert np.isnan(tally.scores()["r2"].value)
+
+
+@pytest.mark.parametrize("kind", ["maps", "vectors", "densities"])
+def test_scores_come_back_from_their_file(kind, tally, vectors, tmp_path):
+    if kind == "vectors":
+        tally = MultiLabelTally(NAMES)
+        tally.add(*vectors, [str(i) for i in range(40)])
+    if kind == "densities":
+        tally = DensityTally()
+        tally.add(torch.rand(4, 3, 3), torch.rand(4, 3, 3), list("abcd"))
+    groups = [f"tile {i // 2}" for i in range(len(tally.record().images))]
+    tally.record().grouped(groups).write(tmp_path / "cell.npz")
+    again = read_scores(tmp_path / "cell.npz")
+    assert again.groups == tuple(groups)
+    for name, score in tally.scores().items():
+        assert again.scores()[name].value == pytest.approx(score.value, nan_ok=True)
+        assert again.scores()[name].definition == score.definition
+        assert again.scores()[name].images == score.images
+
+
+def test_models_are_compared_by_their_scores_not_by_means_over_images(tally, maps):
+    """A permutation of macro mIoU: swapping every image swaps the models."""
+    logits, target = maps
+    other = SegmentationTally(NAMES, ignore_index=IGNORED)
+    other.add(logits.roll(1, dims=0), target, list("abcdef"))
+    a, b = tally.scores()["macro_miou"], other.scores()["macro_miou"]
+    rng = np.random.default_rng(0)
+    for test in (paired_bootstrap, paired_permutation):
+        found = test(a, b, rng=rng)
+        assert found.difference == pytest.approx(a.value - b.value)
+        assert found.better == "a"
+    assert paired_permutation(a, b, rng=rng).p_value == 2 / 2**6
+    assert paired_bootstrap(a, a, rng=rng).is_tie
+    fewer = SegmentationTally(NAMES, ignore_index=IGNORED)
+    fewer.add(logits[:3], target[:3], list("abc"))
+    with pytest.raises(ValueError, match="of 6 and 3 images 3 are in both"):
+        paired_bootstrap(a, fewer.scores()["macro_miou"], rng=rng)

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from workbench.errors import ContractMismatchError
-from workbench.evaluation import definitions
-from workbench.evaluation.scores import Score
+from workbench.evaluation.score_records import ScoreRecord
+from workbench.evaluation.scores import AnyScore
 
 log = logging.getLogger(__name__)
 
@@ -76,21 +76,26 @@ class SegmentationTally:
                 for one, labels in zip(logits[counted], target[counted], strict=True)
             ]
 
-    def scores(self) -> dict[str, Score]:
+    def record(self) -> ScoreRecord:
+        """Give the counts of all images judged so far, to be kept or scored.
+
+        Raises:
+            ContractMismatchError: If no image was judged.
+        """
+        require_judged(self._images)
+        arrays = {"confusions": np.stack(self._confusions)}
+        if len(self._calibration) == len(self._images):
+            arrays["calibration"] = np.stack(self._calibration)
+        settings = {"classes": list(self.classes), "bins": self.bins}
+        return ScoreRecord("segmentation", settings, tuple(self._images), arrays)
+
+    def scores(self) -> dict[str, AnyScore]:
         """Every metric of the task, by name.
 
         Raises:
             ContractMismatchError: If no image was judged.
         """
-        if not self._images:
-            raise ContractMismatchError("Scores need at least one image, but none was judged.")
-        images, counts = tuple(self._images), np.stack(self._confusions).astype(np.float64)
-        metrics = definitions.segmentation_metrics(self.classes)
-        found = {metric.name: Score(metric, images, counts) for metric in metrics}
-        if len(self._calibration) == len(images):
-            ece = definitions.calibration_metric(self.bins)
-            found[ece.name] = Score(ece, images, np.stack(self._calibration))
-        return found
+        return self.record().scores()
 
     def _check(
         self, hard: Tensor, target: Tensor, images: Sequence[str], logits: Tensor | None
@@ -150,6 +155,16 @@ class SegmentationTally:
         parts = (torch.ones_like(confidence), confidence, right.double())
         sums = [torch.bincount(place, weights=part, minlength=self.bins) for part in parts]
         return torch.stack(sums, dim=-1).cpu().numpy()
+
+
+def require_judged(images: Sequence[str]) -> None:
+    """Refuse to score nothing.
+
+    Raises:
+        ContractMismatchError: If there is no image.
+    """
+    if not images:
+        raise ContractMismatchError("Scores need at least one image, but none was judged.")
 
 
 def require_new(images: Sequence[str], before: Sequence[str]) -> None:

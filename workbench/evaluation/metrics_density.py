@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from workbench.errors import ContractMismatchError
-from workbench.evaluation import definitions
-from workbench.evaluation.metrics import require_new
-from workbench.evaluation.scores import Score, concatenated
+from workbench.evaluation.metrics import require_judged, require_new
+from workbench.evaluation.score_records import ScoreRecord
+from workbench.evaluation.scores import AnyScore
 
 
 class DensityTally:
@@ -62,14 +62,20 @@ class DensityTally:
         self._sums.append(torch.stack([p.sum((1, 2)) for p in parts], dim=-1).cpu().numpy())
         self._images += list(images)
 
-    def scores(self) -> dict[str, Score]:
+    def record(self) -> ScoreRecord:
+        """Give the sums of all images judged so far, to be kept or scored.
+
+        Raises:
+            ContractMismatchError: If no image was judged.
+        """
+        require_judged(self._images)
+        arrays = {"sums": np.concatenate(self._sums)}
+        return ScoreRecord("density", {"unit": self.unit}, tuple(self._images), arrays)
+
+    def scores(self) -> dict[str, AnyScore]:
         """Every metric of the task, by name.
 
         Raises:
             ContractMismatchError: If no image was judged.
         """
-        if not self._images:
-            raise ContractMismatchError("Scores need at least one image, but none was judged.")
-        images, sums = tuple(self._images), concatenated(self._sums)
-        metrics = definitions.density_metrics(self.unit)
-        return {metric.name: Score(metric, images, sums) for metric in metrics}
+        return self.record().scores()

@@ -6,9 +6,9 @@ import numpy as np
 from torch import Tensor
 
 from workbench.errors import ContractMismatchError
-from workbench.evaluation import definitions
-from workbench.evaluation.metrics import require_known, require_new
-from workbench.evaluation.scores import AnyScore, RankingScore, Score, concatenated
+from workbench.evaluation.metrics import require_judged, require_known, require_new
+from workbench.evaluation.score_records import ScoreRecord
+from workbench.evaluation.scores import AnyScore
 
 
 class MultiLabelTally:
@@ -62,18 +62,25 @@ class MultiLabelTally:
         self._confidence.append(probability.cpu().numpy())
         self._truth.append(target.bool().cpu().numpy())
 
+    def record(self) -> ScoreRecord:
+        """Give the counts of all images judged so far, to be kept or scored.
+
+        Raises:
+            ContractMismatchError: If no image was judged.
+        """
+        require_judged(self._images)
+        arrays = {
+            "counts": np.concatenate(self._counts),
+            "confidence": np.concatenate(self._confidence),
+            "truth": np.concatenate(self._truth),
+        }
+        settings = {"classes": list(self.classes), "threshold": self.threshold}
+        return ScoreRecord("labels", settings, tuple(self._images), arrays)
+
     def scores(self) -> dict[str, AnyScore]:
         """Every metric of the task, by name.
 
         Raises:
             ContractMismatchError: If no image was judged.
         """
-        if not self._images:
-            raise ContractMismatchError("Scores need at least one image, but none was judged.")
-        images, counts = tuple(self._images), concatenated(self._counts)
-        metrics = definitions.multilabel_metrics(self.threshold)
-        found: dict[str, AnyScore] = {m.name: Score(m, images, counts) for m in metrics}
-        ranked = (concatenated(self._confidence), np.concatenate(self._truth))
-        for metric, pooled in ((definitions.MICRO_MAP, True), (definitions.MACRO_MAP, False)):
-            found[metric.name] = RankingScore(metric, images, *ranked, pooled)
-        return found
+        return self.record().scores()

@@ -5,10 +5,10 @@ bins of confidence. A `Score` keeps the counts of each image, so that per-image 
 draws and swaps between models are all the same function of other sums.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -182,8 +182,3 @@ def mean_of_defined(values: Floats, axis: int) -> Floats:
 def ratio(part: Floats, whole: Floats) -> Floats:
     """Divide; NaN where the whole is 0."""
     return np.where(whole != 0, part / np.where(whole != 0, whole, 1.0), np.nan)
-
-
-def concatenated(scores: Sequence[Any]) -> Floats:
-    """(N, ...) counts of several batches as float64."""
-    return np.concatenate([np.asarray(part, dtype=np.float64) for part in scores])
