@@ -142,18 +142,23 @@ def one_and_two_workers(
             client = opened.enter_context(Client(opened.enter_context(cluster)))
             client.run(import_module, "workbench.readers.enmap")
             works.append(lambda out, client=client: ours(plan, tiles, out, scheduler=client))
-        return in_turn(folder, works, repeats)
+        return in_turn(folder, works, repeats + 1)
 
 
-def memory_of(products: Path, size: int, count: int) -> float:
-    """Peak memory in MB of a process of its own that cuts `count` tiles."""
-    tiles = many_dates(products, size, count)
-    job = products / "job.pickle"
-    job.write_bytes(pickle.dumps((temporal_views(tiles, RULES), tiles)))
-    command = [sys.executable, __file__, "--memory-of", str(job)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    shutil.rmtree(products)
-    return float(done.stdout.splitlines()[-1])
+def memory_of(folder: Path, size: int, counts: Sequence[int]) -> list[float]:
+    """Peak memory in MB of processes of their own, side by side, that cut so many tiles."""
+    running = []
+    for count in counts:
+        products = folder / f"memory{count}"
+        tiles = many_dates(products, size, count)
+        job = products / "job.pickle"
+        job.write_bytes(pickle.dumps((temporal_views(tiles, RULES), tiles)))
+        command = [sys.executable, __file__, "--memory-of", str(job)]
+        running.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
+    told = [process.communicate()[0] for process in running]
+    if failed := [process.returncode for process in running if process.returncode]:
+        raise RuntimeError(f"A process that cuts tiles must end with 0, got {failed}.")
+    return [float(text.splitlines()[-1]) for text in told]
 
 
 def cut_and_tell_memory(job: Path) -> None:
@@ -188,7 +193,7 @@ def main() -> None:
         one, two = one_and_two_workers(folder, plan, tiles, repeats)
         print(f"one Dask worker {one.seconds:.2f} s, two {two.seconds:.2f} s")
         shutil.rmtree(folder / "products")
-        memory = [memory_of(folder / f"memory{n}", small, n) for n in (10, 100)]
+        memory = memory_of(folder, small, (10, 100))
         print(f"peak memory with 10 tiles {memory[0]:.0f} MB, with 100 tiles {memory[1]:.0f} MB")
     share, speedup = base.seconds / alone.seconds, one.seconds / two.seconds
     growth = memory[1] / memory[0] - 1

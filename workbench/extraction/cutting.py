@@ -24,7 +24,7 @@ from workbench.extraction.sources import Bands, Source, open_source
 from workbench.extraction.store import QUALITY_BITS, STORE, StoreLayout, shard_path
 from workbench.extraction.validity import ValidityRules, pixel_shares
 from workbench.geo.grid import Bounds, PixelGrid, Window
-from workbench.geo.raster import block_cache
+from workbench.geo.raster import bulk_reading
 
 PARTIAL = "partial"
 """Folder for files that are being written, in the folder of the extraction."""
@@ -119,7 +119,7 @@ def cut_tile(job: TileJob, rules: CutRules, out: Path) -> list[CutPatch]:
     """
     layout, found = rules.layout, []
     with (
-        block_cache(_CACHE_MB),
+        bulk_reading(_CACHE_MB),
         open_source(job.path, job.tile_id, bands=rules.bands) as source,
     ):
         source.contract.require_same(layout.contract, thing=f"Tile {job.tile_id}")
@@ -152,6 +152,8 @@ class _Cut:
         """Patches that the quality layers let pass."""
         self.pixels: NDArray[Any] = np.empty((0, *layout.chunk), dtype=layout.dtype)
         """(len(passed), C, H, W)"""
+        self.sums: dict[int, str] = {}
+        """Checksums of the patches that are written."""
 
     def read_layers(self) -> None:
         """Read the quality layers once and see which patches pass."""
@@ -223,7 +225,6 @@ class _Cut:
 
     def records(self) -> list[CutPatch]:
         """What became of each patch."""
-        sums = {i: f"{zlib.crc32(pixels.data):08x}" for i, pixels in self.accepted()}
         found = []
         for i, (patch, placement) in enumerate(zip(self.patches, self.placements, strict=True)):
             shares = pixel_shares(self.bits[i])
@@ -236,7 +237,7 @@ class _Cut:
                     shares,
                     placement.method,
                     placement.shift,
-                    sums.get(i, ""),
+                    self.sums.get(i, ""),
                 )
             )
         return found
@@ -258,6 +259,7 @@ def _write(cut: _Cut, shard: int, rules: CutRules, out: Path) -> None:
         with writer("quality") as quality, writer("pixels") as pixels:
             for i, patch in accepted:
                 slot = cut.patches[i].place % layout.shard_size
+                cut.sums[i] = f"{zlib.crc32(patch.data):08x}"  # right before, while it is in cache
                 pixels.put(slot, patch)
                 quality.put(slot, cut.bits[i])
     except OSError as error:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 LARGEST_SHARD = 64
 """Most places of a shard that is not asked to be larger: 420 MB of EnMAP patches."""
-_UNIT_PATCHES = 64  # tiles with fewer patches are done several at a time
+_UNIT_PATCHES = 16  # tiles with fewer patches are done several at a time
 
 _NEEDED = ("location_id", "crs", "xmin", "ymin", "xmax", "ymax", "tile_ids")
 
@@ -121,7 +121,7 @@ def component_of(jobs: Sequence[TileJob]) -> dict[str, int]:
 def work_units(jobs: Sequence[TileJob]) -> list[list[TileJob]]:
     """Divide the work along connected components, the largest first, and those along their tiles.
 
-    A unit holds tiles of one component, as many as come to 64 patches; a full tile is a unit.
+    A unit holds tiles of one component, as many as come to 16 patches; a full tile is a unit.
     """
     component = component_of(jobs)
     members: dict[int, list[TileJob]] = defaultdict(list)

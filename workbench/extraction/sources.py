@@ -3,6 +3,7 @@
 An EnMAP product gives its quality layers and its pixel mask; a plain raster knows only nodata.
 """
 
+import math
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -40,7 +41,10 @@ class Source(Protocol):
     """Whether there is a mask of defective pixels."""
 
     def pixels(self, window: Window, bands: slice) -> NDArray[Any]:
-        """Read stored numbers (C, H, W) of a slice of the contract's bands."""
+        """Read stored numbers (C, H, W) of a slice of the contract's bands.
+
+        The array may be overwritten by the next reading.
+        """
 
     def defective(self, window: Window, bands: slice) -> NDArray[np.bool_]:
         """Read where one of these bands is defective (H, W)."""
@@ -92,20 +96,31 @@ class EnmapSource:
         self._open = ExitStack()
         self._image = self._open.enter_context(RasterFile(product.image_path))
         self._mask: RasterFile | None = None
+        self._rooms: dict[str, NDArray[np.uint8]] = {}
         self.dtype = self._image.info.dtype
         self.is_by_pixel = self._image.info.interleave == "pixel"
 
     def pixels(self, window: Window, bands: slice) -> NDArray[Any]:
         """See `Source`."""
-        return self._image.read(window, indexes=self._indexes[bands])
+        return self._read(self._image, window, bands)
 
     def defective(self, window: Window, bands: slice) -> NDArray[np.bool_]:
         """See `Source`."""
         if self._mask is None:
             self._mask = self._open.enter_context(RasterFile(self._paths["pixelmask"]))
-        found = self._mask.read(window, indexes=self._indexes[bands]).any(axis=0)
+        found = self._read(self._mask, window, bands).any(axis=0)
         assert isinstance(found, np.ndarray)
         return found
+
+    def _read(self, file: RasterFile, window: Window, bands: slice) -> NDArray[Any]:
+        """Read into memory that is used again: a page fault costs as much as reading the page."""
+        indexes, dtype = self._indexes[bands], np.dtype(file.info.dtype)
+        shape = (len(indexes), window.height, window.width)
+        need = math.prod(shape) * dtype.itemsize
+        room = self._rooms.get(dtype.name)
+        if room is None or len(room) < need:
+            room = self._rooms[dtype.name] = np.empty(need, dtype=np.uint8)
+        return file.read(window, indexes=indexes, out=room[:need].view(dtype).reshape(shape))
 
     def layers(self, window: Window) -> NDArray[np.uint8]:
         """See `Source`."""
@@ -139,6 +154,11 @@ class RasterSource:
 
     def __init__(self, path: Path, bands: Bands) -> None:
         self._file = RasterFile(path)
+        try:
+            self._file.require_whole()
+        except TileError:
+            self._file.close()
+            raise
         info = self._file.info
         self.grid, self.dtype = info.grid, info.dtype
         self.is_by_pixel = info.interleave == "pixel"

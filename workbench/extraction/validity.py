@@ -77,7 +77,11 @@ class ValidityRules:
             >>> ValidityRules(cloud=0.2).reasons({"nodata": 0.0, "cloud": 0.25})
             ('cloud',)
         """
-        return tuple(kind for kind, limit in asdict(self).items() if shares.get(kind, 0) > limit)
+        return tuple(
+            field.name
+            for field in fields(self)
+            if shares.get(field.name, 0) > getattr(self, field.name)
+        )
 
     def explain(self, shares: Mapping[str, float]) -> str:
         """Say in words what a patch has too much of: "cloud 25.0 % (limit 20 %)"."""

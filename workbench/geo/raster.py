@@ -71,13 +71,18 @@ class RasterFile:
             raise
 
     def read(
-        self, window: Window | None = None, *, indexes: Sequence[int] | None = None
+        self,
+        window: Window | None = None,
+        *,
+        indexes: Sequence[int] | None = None,
+        out: NDArray[Any] | None = None,
     ) -> NDArray[Any]:
         """Read stored numbers.
 
         Args:
             window: Pixels to read, inside the raster; all if None.
             indexes: 1-based bands in the order wanted; all in the order of the file if None.
+            out: (C, H, W) in the stored type to read into, instead of fresh memory.
 
         Returns:
             (C, H, W) in the stored type.
@@ -92,7 +97,9 @@ class RasterFile:
             )
         box = window and RasterioWindow(window.col, window.row, window.width, window.height)
         with _named(self.path):
-            return self._source.read(None if indexes is None else list(indexes), window=box)
+            return self._source.read(
+                None if indexes is None else list(indexes), window=box, out=out
+            )
 
     def require_whole(self) -> None:
         """Refuse a truncated file: the first and last block of each band must lie inside it.
@@ -133,9 +140,13 @@ class RasterFile:
         self.close()
 
 
-def block_cache(megabytes: int) -> AbstractContextManager[Any]:
-    """Limit what GDAL keeps of blocks read before; otherwise it is 5 % of the RAM."""
-    return rasterio.Env(GDAL_CACHEMAX=megabytes)
+def bulk_reading(cache_mb: int) -> AbstractContextManager[Any]:
+    """Read much once: files without compression are mapped, and few blocks are kept.
+
+    A mapped file that ends early kills the process instead of raising, so `require_whole` comes
+    first. GDAL would keep blocks up to 5 % of the RAM; of mapped files it keeps none.
+    """
+    return rasterio.Env(GDAL_CACHEMAX=cache_mb, GTIFF_VIRTUAL_MEM_IO="IF_ENOUGH_RAM")
 
 
 def raster_info(path: str | Path) -> RasterInfo:
