@@ -143,8 +143,8 @@ class RasterFile:
 def bulk_reading(cache_mb: int) -> AbstractContextManager[Any]:
     """Read much once: files without compression are mapped, and few blocks are kept.
 
-    A mapped file that ends early kills the process instead of raising, so `require_whole` comes
-    first. GDAL would keep blocks up to 5 % of the RAM; of mapped files it keeps none.
+    GDAL refuses to map a file that ends early; one that is cut while it is read kills the process,
+    which a resumed run survives. Blocks would be kept up to 5 % of the RAM; of mapped files, none.
     """
     return rasterio.Env(GDAL_CACHEMAX=cache_mb, GTIFF_VIRTUAL_MEM_IO="IF_ENOUGH_RAM")
 
