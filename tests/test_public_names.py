@@ -25,7 +25,7 @@ PUBLIC = {  # what users, notebooks and outside checks call; it may grow, and do
         "split_locations",
         "temporal_views",
     ],
-    "workbench.models": ["SpectralAdapter", "spectral_vit", "vit"],
+    "workbench.models": ["SpectralAdapter", "resnet", "spectral_resnet50", "spectral_vit", "vit"],
     "workbench.execution": ["run_chain", "run_notebook"],
     "workbench.evaluation": [
         "boundary_curve",

@@ -1,12 +1,19 @@
 """Encoders for images of any number of bands: the spectral adapter, ResNets, transformers."""
 
+from workbench.models.resnet import ResNetEncoder, resnet, spectral_resnet50
 from workbench.models.spectral_adapter import SpectralAdapter
 from workbench.models.vit import ViTEncoder, ViTSize, spectral_vit, vit
+from workbench.models.wavelength_vit import WavelengthViT, wavelength_vit
 
 __all__ = [
+    "ResNetEncoder",
     "SpectralAdapter",
     "ViTEncoder",
     "ViTSize",
+    "WavelengthViT",
+    "resnet",
+    "spectral_resnet50",
     "spectral_vit",
     "vit",
+    "wavelength_vit",
 ]

@@ -138,11 +138,18 @@ def _back_to_weight(dz: Tensor, rows: Tensor, stride: int, dweight: Tensor) -> N
     flat, taps = rows.view(-1, n), dweight.shape[1]
     for at, dz_at in enumerate(dz):
         first = at * stride * channels
-        dweight += dz_at @ flat[first : first + taps].t()
+        under = flat[first : first + taps].t()
+        if dweight.dtype == dz.dtype:
+            dweight.addmm_(dz_at, under)
+        else:  # sums of half precision in float32
+            dweight += dz_at @ under
 
 
-def _relu_back(dy: Tensor, y: Tensor) -> Tensor:
-    return torch.ops.aten.threshold_backward(dy, y, 0)
+def _relu_back(dy: Tensor, y: Tensor, out: Tensor | None = None) -> Tensor:
+    """Gradient through the ReLU that gave y, written to `out` if there is one."""
+    if out is None:
+        return torch.ops.aten.threshold_backward(dy, y, 0)
+    return torch.ops.aten.threshold_backward.grad_input(dy, y, 0, grad_input=out)
 
 
 def _sums(a: Tensor, b: Tensor) -> Tensor:
@@ -174,16 +181,19 @@ class _Rows:
         return self.held
 
 
-def _first_block(piece: Tensor, weight: Tensor, bias: Tensor, rows: Tensor) -> Tensor:
-    """Fill rows with block 1 of a piece (C, n); give the windows it saw (L, 7, n)."""
+def _windows(piece: Tensor, length: int) -> Tensor:
+    """What block 1 sees of a piece (C, n) at each place, and a row of ones: (length, 8, n)."""
     n, kernel, stride = piece.shape[1], KERNELS[0], STRIDES[0]
     padded = F.pad(piece, (0, 0, 1, 1))
-    length = rows.shape[0] - 2
-    windows = padded.as_strided((length, kernel, n), (stride * n, n, 1))
-    every = weight.expand(length, -1, -1)
-    torch.baddbmm(bias[None, :, None].expand(length, -1, n), every, windows, out=rows[1:-1])
-    rows[1:-1].relu_()
+    windows = piece.new_ones(length, kernel + 1, n)
+    windows[:, :kernel] = padded.as_strided((length, kernel, n), (stride * n, n, 1))
     return windows
+
+
+def _first_block(windows: Tensor, weight: Tensor, rows: Tensor) -> None:
+    """Fill rows with block 1: weight (32, 8) has the bias last, for the row of ones."""
+    torch.bmm(weight.expand(len(windows), -1, -1), windows, out=rows[1:-1])
+    rows[1:-1].relu_()
 
 
 def _matrix(weight: Tensor, dtype: torch.dtype) -> Tensor:
@@ -211,13 +221,14 @@ class AdapterFunction(torch.autograd.Function):
         w1, b1, w2, g2, e2, mean2, var2, w3, g3, e3, mean3, var3, batch, eps, group = arguments
         length1, length2, length3 = lengths(spectra.shape[1])
         dtype = spectra.dtype
-        w1, b1, m2, m3 = w1.to(dtype), b1.to(dtype), _matrix(w2, dtype), _matrix(w3, dtype)
+        w1 = torch.cat([w1, b1[:, None]], dim=1).to(dtype)
+        m2, m3 = _matrix(w2, dtype), _matrix(w3, dtype)
         rows = _Rows(spectra, length1, WIDTHS[0])
         z2s = []
         for piece in pieces(spectra):
             cut = rows_of(spectra, piece)
             filled = rows.of(cut.shape[1])
-            _first_block(cut, w1, b1, filled)
+            _first_block(_windows(cut, length1), w1, filled)
             z2s.append(_convolve(filled, m2, STRIDES[1], length2))
         way2, moments2 = _way(z2s, batch, (mean2, var2, g2, e2), eps, group)
         rows, z3s = _Rows(spectra, length2, WIDTHS[1]), []
@@ -231,7 +242,7 @@ class AdapterFunction(torch.autograd.Function):
             part = out[piece[0], :, piece[1]]
             mean = way3.norm.apply(z3).relu_().mean(0)
             part.copy_(mean.unflatten(1, (part.shape[0], -1)).transpose(0, 1))
-        ctx.save_for_backward(spectra, w1, b1, m2, m3, *z2s, *z3s)
+        ctx.save_for_backward(spectra, w1, m2, m3, *z2s, *z3s)
         ctx.ways, ctx.group = (way2, way3), group
         ctx.mark_non_differentiable(*moments2, *moments3)
         return (out, *moments2, *moments3)
@@ -260,7 +271,7 @@ def _way(
 
 
 def _backward(ctx: Any, dout: Tensor) -> tuple[Tensor | None, ...]:
-    spectra, w1, b1, m2, m3, *zs = ctx.saved_tensors
+    spectra, w1, m2, m3, *zs = ctx.saved_tensors
     z2s, z3s = zs[: len(zs) // 2], zs[len(zs) // 2 :]
     way2, way3 = ctx.ways
     cuts = [rows_of(dout, piece) for piece in pieces(spectra)]
@@ -269,28 +280,27 @@ def _backward(ctx: Any, dout: Tensor) -> tuple[Tensor | None, ...]:
     # the folded first block: its moments are the caller's affair
     rows = _Rows(spectra, lengths(spectra.shape[1])[0], WIDTHS[0])
     drows = _Rows(spectra, lengths(spectra.shape[1])[0], WIDTHS[0])
-    dm2, dw1 = torch.zeros_like(m2, dtype=sums2.dtype), torch.zeros_like(w1, dtype=sums2.dtype)
-    db1 = torch.zeros_like(b1, dtype=sums2.dtype)
+    dm2, dw1 = (torch.zeros_like(m, dtype=sums2.dtype) for m in (m2, w1))
     dspectra = torch.empty_like(spectra) if ctx.needs_input_grad[0] else None
     for piece, z2, d2 in zip(pieces(spectra), z2s, d2s, strict=True):
         cut = rows_of(spectra, piece)
         filled, d1 = rows.of(cut.shape[1]), drows.of(cut.shape[1])
-        windows = _first_block(cut, w1, b1, filled)
+        windows = _windows(cut, len(filled) - 2)
+        _first_block(windows, w1, filled)
         dz = way2.dz(d2, z2, slope, offset)
         _back_to_weight(dz, filled, STRIDES[1], dm2)
         _back_to_rows(dz, m2, STRIDES[1], d1)
-        dy = _relu_back(d1[1:-1], filled[1:-1])
+        dy = _relu_back(d1[1:-1], filled[1:-1], out=d1[1:-1])
         dw1 += torch.bmm(dy, windows.transpose(1, 2)).sum(0)
-        db1 += dy.sum((0, 2))
         if dspectra is not None:
             dcut = spectra.new_empty(cut.shape[0] + 2, 1, cut.shape[1])
-            _back_to_rows(dy, w1, STRIDES[0], dcut)
+            _back_to_rows(dy, w1[:, :-1], STRIDES[0], dcut)
             part = dspectra[piece[0], :, piece[1]]
             part.copy_(dcut[1:-1, 0].unflatten(1, (part.shape[0], -1)).transpose(0, 1))
     dm2, dm3 = _kernel(dm2, KERNELS[1]), _kernel(dm3, KERNELS[2])
     mean2, mean3 = way2.of_mean(e2), way3.of_mean(e3)
     blocks = (dm2, g2, e2, mean2, None, dm3, g3, e3, mean3, None)
-    return dspectra, dw1, db1, *blocks, None, None, None
+    return dspectra, dw1[:, :-1], dw1[:, -1], *blocks, None, None, None
 
 
 def _third_block_back(
