@@ -72,7 +72,7 @@ def distance(network: nn.Module, twin: nn.Module) -> Tensor:
     return _norm(torch._foreach_sub(ours, theirs)) / _norm(ours)
 
 
-def _norm(tensors: list[Tensor]) -> Tensor:
+def _norm(tensors: list[Tensor] | tuple[Tensor, ...]) -> Tensor:
     """Length of all tensors as one vector."""
     return torch.stack(torch._foreach_norm(tensors)).norm()
 
