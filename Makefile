@@ -32,7 +32,7 @@ test: $(STAMP)  ## all tests but those that need a GPU
 	$(BIN)/python -m pytest -m "not gpu"
 
 lab: $(STAMP)  ## open the notebooks in JupyterLab
-	$(BIN)/jupyter lab notebooks
+	$(BIN)/workbench lab
 
 bench: $(STAMP)  ## every benchmark at full size, into benchmarks/RESULTS.md
 	$(BIN)/python benchmarks/run_all.py --scale full

@@ -2,29 +2,51 @@
 
 import logging
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.logging import RichHandler
+from typer.core import TyperGroup
 
 from workbench import __version__
-from workbench.commands import catalog, extraction, run
+from workbench.commands import catalog, extraction, project, run, runs
 from workbench.errors import NotebookParameterError, WorkbenchError
+
+BEGIN, DATA, RUN = "To begin", "From data to patches", "Notebooks as jobs"
+ORDER = ("init", "doctor", "lab", "catalog", "tiles", "plan", "extract", "…", "run", "runs")
+"""Commands in the order of work; those that are not named stand at the dots."""
+
+
+class InOrder(TyperGroup):
+    """Lists the commands in the order in which they are needed."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Names in the order of work."""
+        place = {name: number for number, name in enumerate(ORDER)}
+        return sorted(super().list_commands(ctx), key=lambda name: place.get(name, place["…"]))
+
 
 app = typer.Typer(
     name="workbench",
-    help="Self-supervised learning on multispectral and hyperspectral satellite data.",
+    cls=InOrder,
+    help="Self-supervised learning on multispectral and hyperspectral satellite data: from tiles "
+    "to patches, from patches to models, and to evidence about models.",
+    epilog="A first run: `workbench doctor`, then "
+    "`workbench run notebooks/chain.yaml --scale demo --name demo`.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",  # joins the lines of a paragraph
-    add_completion=False,
 )
-app.add_typer(catalog.app, name="catalog")
-app.command("run")(run.run)
-app.command("tiles")(extraction.tiles)
-app.command("plan")(extraction.plan)
-app.command("extract")(extraction.extract)
+app.command("init", rich_help_panel=BEGIN)(project.init)
+app.command("doctor", rich_help_panel=BEGIN)(project.doctor)
+app.command("lab", rich_help_panel=BEGIN)(project.lab)
+app.add_typer(catalog.app, name="catalog", rich_help_panel=DATA)
+app.command("tiles", rich_help_panel=DATA)(extraction.tiles)
+app.command("plan", rich_help_panel=DATA)(extraction.plan)
+app.command("extract", rich_help_panel=DATA)(extraction.extract)
+app.command("run", rich_help_panel=RUN)(run.run)
+app.add_typer(runs.app, name="runs", rich_help_panel=RUN)
 
 
 @app.callback(invoke_without_command=True)

@@ -4,6 +4,7 @@ run_chain           notebooks in the order of what they need; finished steps are
 run_sweep           a chain for every combination of parameter values
 run_notebook        one notebook, with checked parameters, into a run folder
 submit              runs as jobs of Slurm, or as processes of this machine
+compare_runs        what differs between two runs: parameters, code, numbers, tables, figures
 list_runs           the runs that were made, with the status that is true now
 RunFolder           where a notebook leaves its tables, figures, pages and numbers
 check_parameters    typed values against what a notebook declares, before a kernel starts
@@ -22,6 +23,7 @@ from workbench.execution.notebooks import run_notebook
 from workbench.execution.offline import external_references
 from workbench.execution.parameters import check_parameters
 from workbench.execution.records import RunRecord, StepNote, StepRecord
+from workbench.execution.run_comparison import compare_runs
 from workbench.execution.runs import RunOptions, run_chain
 from workbench.execution.sweeps import run_sweep
 
@@ -34,6 +36,7 @@ __all__ = [
     "StepNote",
     "StepRecord",
     "check_parameters",
+    "compare_runs",
     "external_references",
     "list_runs",
     "run_chain",

@@ -24,7 +24,8 @@ def provenance(notebook: Path) -> dict[str, Any]:
         notebook: Its repository gives the commit; None if it lies in none.
 
     Returns:
-        ``commit`` and ``dirty`` (None outside git), ``source`` (hash of the package's own files),
+        ``commit`` and ``dirty`` (None outside git), ``workbench`` (version), ``workbench_commit``,
+        ``source`` (hash of the package's own files),
         ``lock`` (SHA-256 of requirements.lock, None if there is none), ``python``, ``packages``,
         ``device``, ``driver``, ``host``, ``cores``.
     """
@@ -35,6 +36,7 @@ def provenance(notebook: Path) -> dict[str, Any]:
         "commit": commit,
         "dirty": None if changes is None else bool(changes),
         "workbench": workbench.__version__,
+        "workbench_commit": own_commit(),
         "source": source_hash(),
         "lock": sha256_of(lock) if lock.is_file() else None,
         "python": platform.python_version(),
@@ -49,6 +51,12 @@ def provenance(notebook: Path) -> dict[str, Any]:
 def commit_of(folder: Path) -> str | None:
     """The commit that is checked out in a folder; None outside git."""
     return _git(folder, "rev-parse", "HEAD")
+
+
+@cache
+def own_commit() -> str | None:
+    """The commit of the package itself, which a project of one's own has elsewhere."""
+    return commit_of(PACKAGE.parent)
 
 
 def source_hash() -> str:

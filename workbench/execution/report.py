@@ -157,7 +157,7 @@ def _figures(artifacts: Iterable[dict[str, Any]], run_dir: Path) -> str:
         note = ' <span class="faint">interactive</span>' if artifact["kind"] == "page" else ""
         items.append(
             f'<figure><a href="{quote(artifact["path"])}">'
-            f'<img src="{_thumbnail(run_dir / picture)}" alt="{caption}"></a>'
+            f'<img src="{thumbnail(run_dir / picture)}" alt="{caption}"></a>'
             f"<figcaption>{caption}{note}</figcaption></figure>"
         )
     return f'<div class="figures">{"".join(items)}</div>' if items else ""
@@ -271,7 +271,7 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _thumbnail(picture: Path) -> str:
+def thumbnail(picture: Path) -> str:
     """A small copy of a picture as a data address; a link to the file itself if that fails."""
     from PIL import Image, UnidentifiedImageError
 
