@@ -113,9 +113,13 @@ class TemporalPatches(Dataset[TemporalSample]):
         return len(self.patches.index)
 
     def __getitem__(self, i: int) -> TemporalSample:
+        return self.sample(i, self.epoch)
+
+    def sample(self, i: int, epoch: int) -> TemporalSample:
+        """Give location `i` as an epoch shows it, whichever epoch the dataset is set to."""
         if not 0 <= i < len(self):
             raise IndexError(f"The dataset has {len(self)} locations, so none is number {i}.")
-        shown = self.draw(i)
+        shown = self.draw(i, epoch)
         images = np.empty((len(shown), *self.patches.shape), self.patches.store.dtype)
         for image, acquisition in zip(images, shown, strict=True):
             self.patches.read(acquisition, out=image)
@@ -136,16 +140,17 @@ class TemporalPatches(Dataset[TemporalSample]):
         """Draw other pairs: call it before each pass, as with a distributed sampler."""
         self._epoch.fill_(epoch)
 
-    def draw(self, i: int) -> tuple[int, ...]:
-        """Draw which acquisitions a location shows in this epoch, by their numbers in the index.
+    def draw(self, i: int, epoch: int | None = None) -> tuple[int, ...]:
+        """Draw which acquisitions a location shows in an epoch, by their numbers in the index.
 
         Every allowed pair is equally likely, in either order. The cost does not depend on the
         number of locations.
 
         Args:
             i: The location, in [0, len).
+            epoch: From 0; None: the one that the dataset is set to.
         """
-        rng = np.random.default_rng((self.seed, self.epoch, i))
+        rng = np.random.default_rng((self.seed, self.epoch if epoch is None else epoch, i))
         low, high = int(self._pairs.first[i]), int(self._pairs.first[i + 1])
         if low == high:
             low, high = int(self._first_usable[i]), int(self._first_usable[i + 1])

@@ -1,0 +1,27 @@
+"""Training encoders: a loop that goes on exactly, checkpoints with a card, diagnostics, probes."""
+
+from workbench.training.checkpoint import Card, load_checkpoint, read_card, save_checkpoint
+from workbench.training.encoders import EncoderSpec, build_encoder, describe_encoder
+from workbench.training.pretrain import PretrainResult, pretrain
+from workbench.training.probes import ProbeScores, ProbeTask, knn_score, linear_score
+from workbench.training.sentinel import CollapseSentinel, Finding
+from workbench.training.settings import PretrainSettings
+
+__all__ = [
+    "Card",
+    "CollapseSentinel",
+    "EncoderSpec",
+    "Finding",
+    "PretrainResult",
+    "PretrainSettings",
+    "ProbeScores",
+    "ProbeTask",
+    "build_encoder",
+    "describe_encoder",
+    "knn_score",
+    "linear_score",
+    "load_checkpoint",
+    "pretrain",
+    "read_card",
+    "save_checkpoint",
+]

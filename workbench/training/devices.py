@@ -1,0 +1,131 @@
+"""On what a run computes: device, precision, and the processes that train together (Fabric)."""
+
+import os
+import warnings
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from workbench.errors import TrainingError
+from workbench.training.settings import PretrainSettings
+
+if TYPE_CHECKING:
+    from lightning.fabric import Fabric
+
+StepOutput = tuple[Tensor, Tensor, dict[str, Tensor]]
+
+
+class StepModule(nn.Module):
+    """A pretext method as parallel training wants it: tensors in, a tuple of tensors out.
+
+    Args:
+        method: The method; it keeps its own name in every state.
+    """
+
+    def __init__(self, method: nn.Module) -> None:
+        super().__init__()
+        self.method = method
+
+    def forward(self, views: list[Tensor], generator: torch.Generator) -> StepOutput:
+        """Give loss, embeddings and diagnostics."""
+        found = self.method(views, generator)
+        return found.loss, found.embeddings, dict(found.diagnostics)
+
+
+def make_fabric(settings: PretrainSettings) -> "Fabric":
+    """Join the processes that `torchrun` started, or make the only one.
+
+    Raises:
+        TrainingError: If sharding is asked for where there is one process.
+    """
+    from lightning.fabric import Fabric
+
+    processes = int(os.environ.get("WORLD_SIZE", 1)) if _is_torchrun(os.environ) else 1
+    here = int(os.environ.get("LOCAL_WORLD_SIZE", 1)) if processes > 1 else 1
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The `srun` command is available")
+        fabric = Fabric(
+            accelerator=settings.accelerator,
+            devices=here,
+            num_nodes=processes // here,
+            strategy=_strategy(settings, processes),
+            precision=_precision(settings),  # type: ignore[arg-type]
+        )
+        fabric.launch()
+    return fabric
+
+
+def set_up(
+    fabric: "Fabric", method: nn.Module, settings: PretrainSettings
+) -> tuple[nn.Module, bool]:
+    """Move a method to the device, in parallel if there are several processes.
+
+    Returns:
+        What is to be called on views, and whether each process holds only a part of the weights.
+
+    Raises:
+        TrainingError: If gradient checkpointing is asked of an encoder that has none.
+    """
+    if settings.gradient_checkpointing:
+        _compute_twice(method)
+    on_gpu = fabric.device.type == "cuda"
+    if settings.sync_batchnorm and fabric.world_size > 1 and on_gpu and not _shards(settings):
+        method = nn.SyncBatchNorm.convert_sync_batchnorm(method)
+    module: Any = fabric.setup_module(StepModule(method))
+    return module, _shards(settings)
+
+
+def _is_torchrun(environment: Mapping[str, str]) -> bool:
+    return "TORCHELASTIC_RUN_ID" in environment or {"MASTER_ADDR", "WORLD_SIZE", "RANK"} <= set(
+        environment
+    )
+
+
+def _shards(settings: PretrainSettings) -> bool:
+    return settings.strategy == "fsdp"
+
+
+def _strategy(settings: PretrainSettings, processes: int) -> Any:
+    from lightning.fabric.strategies import DDPStrategy, ModelParallelStrategy
+
+    if _shards(settings):
+        if processes == 1:
+            raise TrainingError(
+                "The strategy 'fsdp' shards a model over processes, but there is one.\n"
+                "Start several with torchrun, or use strategy 'auto'."
+            )
+        return ModelParallelStrategy(parallelize_fn=_sharded)
+    if processes == 1:
+        return "auto"
+    # statistics and queues are kept by each process, and those of the first are saved
+    return DDPStrategy(broadcast_buffers=False)
+
+
+def _sharded(module: nn.Module, mesh: Any) -> nn.Module:
+    """Shard each transformer block on its own, then what is left."""
+    from torch.distributed.fsdp import fully_shard
+
+    for part in list(module.modules()):
+        for block in getattr(part, "blocks", None) or ():
+            fully_shard(block, mesh=mesh["data_parallel"])
+    fully_shard(module, mesh=mesh["data_parallel"])
+    return module
+
+
+def _precision(settings: PretrainSettings) -> str:
+    if settings.precision != "auto":
+        return settings.precision
+    has_gpu = settings.accelerator != "cpu" and torch.cuda.is_available()
+    return "bf16-mixed" if has_gpu and torch.cuda.is_bf16_supported() else "32-true"
+
+
+def _compute_twice(method: nn.Module) -> None:
+    encoder: Any = method.encoder
+    if not hasattr(encoder, "set_grad_checkpointing"):
+        raise TrainingError(
+            f"Gradient checkpointing needs an encoder that can do it, but "
+            f"{type(encoder).__name__} cannot.\nSet gradient_checkpointing=False."
+        )
+    encoder.set_grad_checkpointing(True)
