@@ -39,6 +39,7 @@ ROOMS = {  # heavy package: the files that may import it
     "bokeh": ["viz/*"],
     "matplotlib": ["viz/*"],
     "ipywidgets": ["viz/controls.py"],
+    "anywidget": ["viz/controls.py"],
     "typer": ["commands/*", "__main__.py"],
     "rich": ["commands/*", "__main__.py"],
 }

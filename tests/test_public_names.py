@@ -27,6 +27,7 @@ PUBLIC = {  # what users, notebooks and outside checks call; it may grow, and do
     ],
     "workbench.models": ["SpectralAdapter", "resnet", "spectral_resnet50", "spectral_vit", "vit"],
     "workbench.execution": ["run_chain", "run_notebook"],
+    "workbench.viz": ["Inspector", "InspectorPatch"],
     "workbench.evaluation": [
         "boundary_curve",
         "boundary_iou",

@@ -4,4 +4,11 @@ embed           one output that shows itself live, untrusted, saved and headless
 maps_tiles      tile_map: footprints, with the overlap graph over them
 maps_coverage   coverage_map: every square of a plan, coloured by its number of dates
 plots           degrees, components, series lengths, the timeline of a location
+inspector       two models' class maps beside image and target; `votes` reads what was voted on them
+controls        the widgets, for where Python must hear of a click
 """
+
+from workbench.viz.inspector import Inspector
+from workbench.viz.inspector_data import InspectorPatch
+
+__all__ = ["Inspector", "InspectorPatch"]

@@ -24,6 +24,24 @@ SERIES_COLOURS: tuple[str, ...] = (
     "#2b1250",
 )
 
+CLASS_COLOURS: tuple[str, ...] = (
+    *("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7", "#660000"),
+    *("#220088", "#99ffff", "#665555", "#4400dd", "#9966ff", "#aaccaa", "#442244", "#aa2200"),
+    *("#ccffaa", "#66ddee", "#aa4488", "#444466"),
+)
+"""Colours of classes: Okabe and Ito's first, then those farthest from all before, as seen with
+normal vision and with each of the three dichromacies."""
+
+
+def class_colours(count: int) -> list[str]:
+    """Give one colour a class; after 20 they repeat.
+
+    Example:
+        >>> class_colours(2)
+        ['#e69f00', '#56b4e9']
+    """
+    return [CLASS_COLOURS[k % len(CLASS_COLOURS)] for k in range(count)]
+
 
 def series_class(n_dates: int) -> int:
     """Give the class of a series length, an index into `SERIES_COLOURS`.
