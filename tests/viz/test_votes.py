@@ -60,7 +60,9 @@ def test_alpha_at_its_ends():
 
 def test_agreement_is_over_the_patches_two_raters_share():
     pairs = [("A", "A"), ("B", "B"), ("tie", "A"), ("B", "tie")]
-    votes = [vote(f"p{k}", r, p) for k, both in enumerate(pairs) for r, p in zip("xy", both, strict=True)]
+    votes = [
+        vote(f"p{k}", r, p) for k, both in enumerate(pairs) for r, p in zip("xy", both, strict=True)
+    ]
     votes.append(vote("only x", "x", "A"))
     values = {"A": 1, "tie": 0.5, "B": 0}
     ratings = np.array([[values[both[r]] for both in pairs] for r in (0, 1)])

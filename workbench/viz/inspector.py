@@ -173,7 +173,9 @@ class Inspector:
         while fitting < len(ranked) and (room := room - ranked[fitting].nbytes) >= 0:
             fitting += 1
         shown = ranked[: max(fitting, 1)]
-        png = picture(inspector_figure(shown, self.classes, self.names, self.title, self.sort_by, len(self)))
+        png = picture(
+            inspector_figure(shown, self.classes, self.names, self.title, self.sort_by, len(self))
+        )
         return OfflineView(self.title, png, self.page(shown), VIEW_HEIGHT)
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
