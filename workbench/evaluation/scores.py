@@ -95,9 +95,15 @@ class RankingScore:
     pooled: bool
     """True: all classes ranked in one list (micro); False: the mean over classes (macro)."""
 
-    name = Score.name
-    definition = Score.definition
-    __str__ = Score.__str__
+    @property
+    def name(self) -> str:
+        """Short name of the metric."""
+        return self.metric.name
+
+    @property
+    def definition(self) -> str:
+        """One sentence that says what the number is."""
+        return self.metric.definition
 
     @cached_property
     def value(self) -> float:
@@ -136,6 +142,9 @@ class RankingScore:
             np.concatenate([self.truth, other.truth]),
             self.pooled,
         )
+
+    def __str__(self) -> str:
+        return f"{self.name} = {self.value:.4f} on {len(self.images)} images: {self.definition}"
 
 
 AnyScore: TypeAlias = Score | RankingScore

@@ -48,7 +48,8 @@ class Comparisons:
     """Every pair of several models on the same images."""
 
     table: pd.DataFrame
-    """One row a pair: a, b, difference (a - b), low, high, p_value, p_holm, separated (bool)."""
+    """One row a pair: a, b, difference (a - b), low, high, standard_error, p_value, p_holm,
+    separated (bool)."""
     scores: dict[str, float]
     """Interquartile mean over seeds of each model."""
     letters: dict[str, str]
@@ -215,9 +216,10 @@ def _pair_table(
     corrected: Mapping[tuple[str, str], float],
     separated: Mapping[tuple[str, str], bool],
 ) -> pd.DataFrame:
-    columns = ["a", "b", "difference", "low", "high", "p_value", "p_holm", "separated"]
+    columns = ["a", "b", "difference", "low", "high", "standard_error", "p_value", "p_holm"]
     rows = [
-        (*pair, f.difference, f.low, f.high, f.p_value, float(corrected[pair]), separated[pair])
+        (*pair, f.difference, f.low, f.high, f.standard_error, f.p_value, float(corrected[pair]))
         for pair, f in found.items()
     ]
-    return pd.DataFrame(rows, columns=columns)
+    table = pd.DataFrame(rows, columns=columns)
+    return table.assign(separated=[separated[pair] for pair in found])

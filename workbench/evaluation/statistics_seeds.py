@@ -140,6 +140,43 @@ def summarise_seeds(
     return SeedSummary(float(interquartile_mean(values)), low, high, n)
 
 
+def score_of_seeds(
+    seeds: Sequence["ArrayLike | Resampled"],
+    *,
+    groups: Sequence[Any] | NDArray[Any] | None = None,
+    level: float = 0.95,
+    draws: int = 2000,
+    rng: np.random.Generator,
+) -> SeedSummary:
+    """Give the interquartile mean of a method's seeds, with its interval over seeds and images.
+
+    Args:
+        seeds: For each seed (N,) values, one an image; or a score of N images.
+        groups: (N,) group of each image, drawn as a whole; None if the images are independent.
+        level: Level of the interval, in (0, 1).
+        draws: Number of draws, >= 100.
+        rng: Source of the draws.
+
+    Raises:
+        ValueError: If the images differ, there is no seed, or there are fewer than two groups.
+    """
+    scores = [as_score(one) for one in seeds]
+    if len({n for _, n in scores}) != 1:
+        raise ValueError(
+            f"Seeds are judged on the same images, but have {sorted({n for _, n in scores})}."
+        )
+    n_images, n = scores[0][1], len(scores)
+    everything = np.ones((1, n_images))
+    iqm = float(interquartile_mean([score(everything)[0] for score, _ in scores]))
+    if n < MIN_SEEDS:
+        return SeedSummary(iqm, math.nan, math.nan, n)
+    group, n_groups = group_numbers(groups, n_images)
+    drawn = draw_scores([score for score, _ in scores], group, n_groups, draws, rng)
+    both = _other_seeds(drawn, rng)
+    freedom, slack = _freedom(both, interquartile_mean(drawn, 0), n, n_groups)
+    return SeedSummary(iqm, *quantiles_at(both, level, freedom, slack), n)
+
+
 def compare_seeds(
     a: Sequence["ArrayLike | Resampled"],
     b: Sequence["ArrayLike | Resampled"],
