@@ -1,9 +1,10 @@
-"""Very small encoders that keep the interface of workbench.models, and simulated spectra."""
+"""Very small encoders with the interface of workbench.models, and simulated spectra."""
 
 import pytest
 import torch
-from timm.models.vision_transformer import Block
 from torch import nn
+
+from workbench.models.vit import ViTEncoder, ViTSize
 
 BANDS, SIDE, TOKEN, WIDTH = 6, 8, 2, 32
 
@@ -26,36 +27,6 @@ class TinyConv(nn.Module):
         return self.layers(images).mean((2, 3))
 
 
-class TinyViT(nn.Module):
-    """A ViT of two blocks with `forward_tokens`; what a token sees is its own pixels."""
-
-    def __init__(self, width=WIDTH, bands=BANDS, side=SIDE, token=TOKEN):
-        super().__init__()
-        self.bands, self.width, self.embed_dim = bands, width, width
-        self.image_size, self.token_size = side, token
-        self.embed = nn.Linear(bands * token**2, width)
-        self.cls_token = nn.Parameter(torch.randn(1, 1, width) * 0.02)
-        self.pos_embed = nn.Parameter(torch.randn(1, 1 + (side // token) ** 2, width) * 0.02)
-        self.blocks = nn.ModuleList([Block(width, 2, qkv_bias=True) for _ in range(2)])
-        self.norm = nn.LayerNorm(width)
-
-    def forward_tokens(self, images, keep=None):
-        size, (batch, bands, height, width) = self.token_size, images.shape
-        cut = images.reshape(batch, bands, height // size, size, width // size, size)
-        tokens = self.embed(cut.permute(0, 2, 4, 1, 3, 5).reshape(batch, -1, bands * size**2))
-        tokens = tokens + self.pos_embed[:, 1:]
-        if keep is not None:
-            tokens = tokens.gather(1, keep[:, :, None].expand(-1, -1, tokens.shape[2]))
-        first = (self.cls_token + self.pos_embed[:, :1]).expand(batch, -1, -1)
-        tokens = torch.cat([first, tokens], dim=1)
-        for block in self.blocks:
-            tokens = block(tokens)
-        return self.norm(tokens)
-
-    def forward(self, images):
-        return self.forward_tokens(images)[:, 0]
-
-
 @pytest.fixture
 def conv():
     """Make a convolutional encoder of a seed."""
@@ -71,9 +42,9 @@ def conv():
 def vit():
     """Make a ViT of a seed."""
 
-    def make(seed=0, **options):
+    def make(seed=0, bands=BANDS, adapter=False):
         torch.manual_seed(seed)
-        return TinyViT(**options)
+        return ViTEncoder(bands, SIDE, TOKEN, ViTSize(WIDTH, 2, 2), adapter=adapter)
 
     return make
 
@@ -82,9 +53,9 @@ def vit():
 def scenes():
     """Make views of simulated locations: each a mixture of two of four spectra, in stripes."""
 
-    def make(batch=16, views=2, seed=0, side=SIDE, noise=0.2):
+    def make(batch=16, views=2, seed=0, side=SIDE, noise=0.2, bands=BANDS):
         draw = torch.Generator().manual_seed(seed)
-        spectra = torch.randn(4, BANDS, generator=torch.Generator().manual_seed(99)) * 1.5
+        spectra = torch.randn(4, bands, generator=torch.Generator().manual_seed(99)) * 1.5
         pair = torch.stack([torch.randperm(4, generator=draw)[:2] for _ in range(batch)])
         stripes = (torch.arange(side) // 2) % 2
         first = stripes[None, None, :, None].expand(batch, 1, side, side)

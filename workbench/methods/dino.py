@@ -12,7 +12,13 @@ from torch import Tensor, nn
 from workbench.errors import MethodError
 from workbench.methods.gathering import summed
 from workbench.methods.momentum import cosine, follow, momentum_copy
-from workbench.methods.pretext import Family, PretextMethod, PretextOutput, concatenated
+from workbench.methods.pretext import (
+    Family,
+    PretextMethod,
+    PretextOutput,
+    concatenated,
+    full_precision,
+)
 
 
 class DINO(PretextMethod):
@@ -230,7 +236,8 @@ class CenteredLoss(DINOLoss):
             keep: Remember the teacher's outputs for `move_center`.
         """
         self._keep = keep
-        loss: Tensor = super().forward(teacher, student, teacher_temp=temperature)
+        with full_precision(self.center):
+            loss: Tensor = super().forward(teacher, student, teacher_temp=temperature)
         return loss
 
     @torch.no_grad()

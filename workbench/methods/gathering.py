@@ -10,6 +10,11 @@ def processes() -> int:
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
+def rank() -> int:
+    """Number of this process, from 0."""
+    return dist.get_rank() if processes() > 1 else 0
+
+
 @torch.no_grad()
 def gathered(batch: Tensor) -> Tensor:
     """Lay the batches of all processes one after the other, in order of rank, without gradient.
@@ -54,7 +59,7 @@ def shuffled(batch: Tensor, generator: torch.Generator | None = None) -> tuple[T
     drawn_on = generator.device if generator is not None else batch.device
     order = torch.randperm(len(everything), generator=generator, device=drawn_on).to(batch.device)
     dist.broadcast(order, src=0)
-    return everything[order.chunk(processes())[dist.get_rank()]], order
+    return everything[order.chunk(processes())[rank()]], order
 
 
 @torch.no_grad()
@@ -62,4 +67,4 @@ def put_back(batch: Tensor, order: Tensor) -> Tensor:
     """Undo `shuffled`: give back this process's own locations, in their own order."""
     if processes() == 1:
         return batch
-    return gathered(batch)[order.argsort().chunk(processes())[dist.get_rank()]]
+    return gathered(batch)[order.argsort().chunk(processes())[rank()]]

@@ -1,12 +1,13 @@
 """Which tokens of an image are hidden: drawn exactly, with a generator, for a batch at once."""
 
 import math
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from workbench.errors import MethodError
-from workbench.methods.pretext import PretextMethod, encoder_size
+from workbench.methods.pretext import Family, PretextMethod, encoder_size
 
 
 def hidden_count(tokens: int, ratio: float) -> int:
@@ -189,9 +190,9 @@ class MaskedMethod(PretextMethod):
         MethodError: If the encoder is not such a one.
     """
 
-    views_needed = 1
-    smallest_batch = 1
-    family = "masked"
+    family: ClassVar[Family] = "masked"
+    views_needed: ClassVar[int] = 1
+    smallest_batch: ClassVar[int] = 1
 
     def __init__(self, encoder: nn.Module) -> None:
         super().__init__(encoder)
@@ -205,6 +206,29 @@ class MaskedMethod(PretextMethod):
         self.token_size = encoder_size(encoder, "token_size", for_whom=name)
         side = encoder_size(encoder, "image_size", for_whom=name) // self.token_size
         self.grid = (side, side)
+
+    def drawn_mask(
+        self, count: int, ratio: float, *, blocks: bool, generator: torch.Generator | None
+    ) -> Tensor:
+        """Draw (count, L) bool, True where hidden: rectangles of tokens, or tokens one by one."""
+        if blocks:
+            return block_mask(count, self.grid, ratio, generator=generator)
+        return random_mask(count, self.grid[0] * self.grid[1], ratio, generator=generator)
+
+    def encoded_with_holes(self, images: Tensor, mask: Tensor, hole: Tensor) -> Tensor:
+        """Encode all places, the embedding of hidden ones replaced by a learned token.
+
+        Args:
+            images: (B, C, H, W)
+            mask: (B, L) bool, True where hidden.
+            hole: (D,) the learned token.
+
+        Returns:
+            (B, L, D), without the class token.
+        """
+        encode: Any = self.encoder.forward_tokens
+        tokens: Tensor = encode(images, mask=mask, mask_token=hole)
+        return tokens[:, 1:]
 
     def images(self, views: list[Tensor]) -> Tensor:
         """Lay all views one after the other: (B · V, C, H, W).

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from workbench.errors import MethodError
 from workbench.methods.gathering import gathered, put_back, shuffled
 from workbench.methods.momentum import follow, momentum_copy
-from workbench.methods.pretext import Family, PretextMethod, PretextOutput
+from workbench.methods.pretext import Family, PretextMethod, PretextOutput, full_precision
 
 
 class MoCo(PretextMethod):
@@ -157,7 +157,8 @@ def info_nce(
     References:
         He et al. 2020, equation 1.
     """
-    positive = (queries * keys).sum(1, keepdim=True)  # (B, 1)
-    logits = torch.cat([positive, queries @ negatives.T], dim=1) / temperature
-    target = torch.zeros(len(logits), dtype=torch.long, device=logits.device)
-    return F.cross_entropy(logits, target), logits
+    with full_precision(queries):
+        positive = (queries * keys).sum(1, keepdim=True)  # (B, 1)
+        logits = torch.cat([positive, queries @ negatives.T], dim=1) / temperature
+        target = torch.zeros(len(logits), dtype=torch.long, device=logits.device)
+        return F.cross_entropy(logits, target), logits

@@ -116,6 +116,11 @@ class PretextMethod(nn.Module):
             )
 
 
+def full_precision(like: Tensor) -> torch.autocast:
+    """Switch autocast off on a tensor's device: losses and similarities are taken in float32."""
+    return torch.autocast(like.device.type, enabled=False)
+
+
 def encoder_size(encoder: nn.Module, name: str, *, for_whom: str) -> int:
     """Give a size that an encoder states about itself, such as its `width`.
 

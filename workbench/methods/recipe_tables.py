@@ -7,15 +7,9 @@ methods are of the papers' main runs on ImageNet.
 from typing import Any
 
 # Views of the papers. Factors on brightness and contrast are drawn within what `colour` allows.
-_MOCO_VIEW = {
-    "crop": (0.2, 1.0),
-    "vertical_flip": 0.0,
-    "colour": 0.8,
-    "brightness": 0.4,
-    "contrast": 0.4,
-    "gray": 0.2,
-    "blur": 0.5,
-}
+_PLAIN_VIEW = {"crop": (0.2, 1.0), "vertical_flip": 0.0}
+_COLOURS = {"colour": 0.8, "brightness": 0.4, "contrast": 0.4, "gray": 0.2}
+_MOCO_VIEW = {**_PLAIN_VIEW, **_COLOURS, "blur": 0.5}
 _SIMCLR_VIEW = {**_MOCO_VIEW, "crop": (0.08, 1.0), "brightness": 0.8, "contrast": 0.8}
 _BYOL_VIEW = {**_MOCO_VIEW, "crop": (0.08, 1.0)}
 _BYOL_CROPS = {"views": 2, "blur": (1.0, 0.1), "solarise": (0.0, 0.2)}
@@ -28,7 +22,6 @@ _DINO_CROPS = {
     "blur": (1.0, 0.1, 0.5),
     "solarise": (0.0, 0.2, 0.0),
 }
-_MASKED_VIEW = {"crop": (0.2, 1.0), "vertical_flip": 0.0}
 _LARS = {"optimiser": "lars", "lr_rule": "linear", "warmup_epochs": 10}
 _DINO_RESNET50 = {
     "encoders": "ResNet-50",
@@ -79,7 +72,7 @@ ORIGINALS: dict[tuple[str, str], dict[str, Any]] = {
     ("mae", "original"): {
         "encoders": "ViT-L",
         "options": {},
-        "view": _MASKED_VIEW,
+        "view": _PLAIN_VIEW,
         "crops": {"views": 1},
         "optimiser": "adamw",
         "lr": 1.5e-4,
@@ -169,7 +162,7 @@ ORIGINALS: dict[tuple[str, str], dict[str, Any]] = {
     ("maskfeat", "original"): {
         "encoders": "ViT-B",
         "options": {},
-        "view": {**_MASKED_VIEW, "crop": (0.5, 1.0)},
+        "view": {**_PLAIN_VIEW, "crop": (0.5, 1.0)},
         "crops": {"views": 1},
         "optimiser": "adamw",
         "lr": 1e-4,  # 8e-4 for 2,048 images
@@ -184,7 +177,7 @@ ORIGINALS: dict[tuple[str, str], dict[str, Any]] = {
     ("beit", "original"): {
         "encoders": "ViT-B",
         "options": {},
-        "view": {**_MASKED_VIEW, "crop": (0.08, 1.0), "colour": 1.0},
+        "view": {**_PLAIN_VIEW, "crop": (0.08, 1.0), "colour": 1.0},
         "crops": {"views": 1},
         "optimiser": "adamw",
         "lr": 1.875e-4,  # 1.5e-3 for 2,048 images
@@ -199,7 +192,7 @@ ORIGINALS: dict[tuple[str, str], dict[str, Any]] = {
     ("data2vec", "original"): {
         "encoders": "ViT-B",
         "options": {},
-        "view": {**_MASKED_VIEW, "colour": 1.0},
+        "view": {**_PLAIN_VIEW, "colour": 1.0},
         "crops": {"views": 1},
         "optimiser": "adamw",
         "lr": 2.5e-4,  # 2e-3 for 2,048 images
