@@ -6,6 +6,7 @@ import pytest
 
 from workbench.execution import external_references
 from workbench.sensors import sensor
+from workbench.viz.live import LiveCurves
 from workbench.viz.plots_pretraining import filter_map, pretraining_curves, probe_curves
 from workbench.viz.pretraining_images import tokens_figure, views_figure
 from workbench.viz.pretraining_tables import as_colours, by_wavelength
@@ -16,12 +17,14 @@ STEPS = np.arange(12)
 
 def log(seed):
     rng = np.random.default_rng(seed)
-    measures = ("loss", "std", "effective_rank", "mean_cosine")
+    measures = ("loss", "embedding_spread", "embedding_rank", "embedding_cosine")
     return pd.DataFrame({"step": STEPS} | {name: rng.random(12) for name in measures})
 
 
 def probes():
-    return pd.DataFrame({"step": [0, 6], "knn": [0.3, 0.6], "linear": [0.5, 0.8]})
+    return pd.DataFrame(
+        {"step": [0, 3, 6], "probe_knn": [0.3, None, 0.6], "probe_linear": [0.5, None, 1]}
+    )
 
 
 @pytest.fixture(params=["curves", "probes", "filters"])
@@ -43,13 +46,23 @@ def test_page_asks_the_network_for_nothing_and_is_small(view):
 
 def test_a_log_that_cannot_be_drawn_is_named():
     with pytest.raises(ValueError, match="The log of run 'MAE' must have rows and the columns"):
-        pretraining_curves({"MAE": log(0).drop(columns="std")})
+        pretraining_curves({"MAE": log(0).drop(columns="embedding_rank")})
     with pytest.raises(ValueError, match="Curves need at least one run"):
         probe_curves({}, chance=0.5)
 
 
 def test_a_measure_that_is_nan_throughout_is_drawn_all_the_same():
-    assert pretraining_curves({"MAE": log(0).assign(std=np.nan)}).png.startswith(PNG)
+    assert pretraining_curves({"MAE": log(0).assign(embedding_rank=np.nan)}).png.startswith(PNG)
+
+
+def test_live_curves_read_the_log_as_it_grows(tmp_path):
+    live = LiveCurves(every_s=0.0)
+    follow = live.follow("MoCo", tmp_path)
+    follow(0, 12)
+    assert live.runs() == {}
+    log(0).to_csv(tmp_path / "metrics.csv", index=False)
+    follow(12, 12)
+    assert live.runs()["MoCo"]["loss"].tolist() == log(0)["loss"].tolist()
 
 
 def test_wavelengths_keep_their_place_and_gaps_stay_empty():

@@ -12,7 +12,9 @@ from workbench.viz.bokeh_page import bokeh_page
 from workbench.viz.embed import OfflineView
 from workbench.viz.pretraining_tables import (
     MEASURES,
+    PROBES,
     by_wavelength,
+    probed,
     require_columns,
     run_colour,
     smoothed,
@@ -66,27 +68,26 @@ def pretraining_curves(
 
 
 def probe_curves(
-    scores: Mapping[str, pd.DataFrame], *, chance: float, title: str = "Probe accuracy"
+    runs: Mapping[str, pd.DataFrame], *, chance: float, title: str = "Probe accuracy"
 ) -> OfflineView:
     """Show how well frozen features answer a question, while the encoder is being pretrained.
 
-    Step 0 is the encoder before training, with random weights.
-
     Args:
-        scores: For each run the columns step, knn and linear, accuracies in [0, 1].
+        runs: Log of each run: the columns step, probe_knn and probe_linear, accuracies in [0, 1];
+            steps without a score are left out.
         chance: Accuracy of a constant answer, drawn as a dashed line.
         title: Heading.
 
     Raises:
-        ValueError: If there is no run, or a log lacks a column.
+        ValueError: If there is no run, or a run was never probed.
     """
     from bokeh.layouts import row
 
-    require_columns(scores, ["step", "knn", "linear"])
-    lowest = min(chance, *(float(s[["knn", "linear"]].min().min()) for s in scores.values()))
+    scores = probed(runs)
+    lowest = min(chance, *(float(log[list(PROBES)].min().min()) for log in scores.values()))
     limits = max(0.0, lowest - 0.05), 1.02
     panels = []
-    for column, words in (("knn", "Nearest neighbours"), ("linear", "Linear classifier")):
+    for column, words in PROBES.items():
         panel = _panel(
             words, tooltips=[("run", "@run"), ("step", "@step"), (words, "@value{0.000}")]
         )

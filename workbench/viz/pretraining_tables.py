@@ -9,11 +9,13 @@ from numpy.typing import NDArray
 
 MEASURES: dict[str, str] = {
     "loss": "Loss",
-    "std": "Std of a dimension",
-    "effective_rank": "Effective rank",
-    "mean_cosine": "Mean cosine",
+    "embedding_spread": "Spread",
+    "embedding_rank": "Effective rank",
+    "embedding_cosine": "Mean cosine",
 }
-"""What every method logs, with the words for it."""
+"""Columns of metrics.csv that every method has, with the words for them."""
+PROBES: dict[str, str] = {"probe_knn": "Nearest neighbours", "probe_linear": "Linear classifier"}
+"""Columns of a run that is probed."""
 RUN_COLOURS = ("#31688e", "#d1741f", "#7b3294", "#4d4d4d")
 """One for each run; differ for every kind of colour vision."""
 
@@ -31,6 +33,18 @@ def smoothed(values: pd.Series, *, steps: int) -> pd.Series:
         [4.0, 3.0, 1.0]
     """
     return values.rolling(steps, min_periods=1).mean()
+
+
+def probed(runs: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """Keep the steps of each run at which its features were scored.
+
+    Raises:
+        ValueError: If there is no run, or a run was never probed.
+    """
+    require_columns(runs, ["step", *PROBES])
+    found = {name: log.dropna(subset=list(PROBES)) for name, log in runs.items()}
+    require_columns(found, ["step", *PROBES])
+    return found
 
 
 def require_columns(runs: Mapping[str, pd.DataFrame], columns: Sequence[str]) -> None:

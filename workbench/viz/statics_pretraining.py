@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from workbench.viz import palettes
-from workbench.viz.pretraining_tables import run_colour, smoothed
+from workbench.viz.pretraining_tables import PROBES, run_colour, smoothed
 from workbench.viz.statics import blank_figure, tidy
 from workbench.viz.statics_patches import GAP
 
@@ -49,17 +49,13 @@ def probes_figure(
     """Draw accuracy by step, once for the neighbours and once for the linear classifier.
 
     Args:
-        scores: For each run the columns step, knn and linear.
+        scores: For each run the columns step, probe_knn and probe_linear.
         chance: Accuracy of a constant answer.
         limits: Of the accuracies shown.
         title: Heading.
     """
     figure = blank_figure(9.0, 3.4)
-    for axes, (column, words) in zip(
-        figure.subplots(1, 2),
-        (("knn", "Nearest neighbours"), ("linear", "Linear classifier")),
-        strict=True,
-    ):
+    for axes, (column, words) in zip(figure.subplots(1, 2), PROBES.items(), strict=True):
         axes.axhline(chance, color=palettes.MUTED, ls="--", lw=1)
         for number, (name, log) in enumerate(scores.items()):
             axes.plot(log["step"], log[column], "o-", color=run_colour(number), ms=4, label=name)
