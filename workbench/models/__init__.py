@@ -1,5 +1,6 @@
 """Encoders for images of any number of bands: the spectral adapter, ResNets, transformers."""
 
+from workbench.models.published_weights import WeightsReport, load_published_weights
 from workbench.models.resnet import ResNetEncoder, resnet, spectral_resnet50
 from workbench.models.spectral_adapter import SpectralAdapter
 from workbench.models.vit import ViTEncoder, ViTSize, spectral_vit, vit
@@ -11,6 +12,8 @@ __all__ = [
     "ViTEncoder",
     "ViTSize",
     "WavelengthViT",
+    "WeightsReport",
+    "load_published_weights",
     "resnet",
     "spectral_resnet50",
     "spectral_vit",
