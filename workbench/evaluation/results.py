@@ -84,7 +84,8 @@ class ResultsTable:
     def frame(self) -> pd.DataFrame:
         """Every row, oldest first: key, the cell's columns, one column a metric, data, cost.
 
-        ``attrs["definitions"]`` says what each metric is. Empty if nothing is finished.
+        ``attrs["definitions"]`` says what each metric is, ``attrs["design"]`` which columns are
+        the cell's. Empty if nothing is finished.
         """
         if not self.path.is_file():
             return pd.DataFrame({"key": pd.Series(dtype="str")})
@@ -131,7 +132,11 @@ class ResultsTable:
             result.record.write(self._images(key))
             frame = pd.concat([before, pd.DataFrame([row])], ignore_index=True)
             known = before.attrs.get("definitions", {})
-            frame.attrs = {"definitions": known | {n: s.definition for n, s in scores.items()}}
+            design = dict.fromkeys([*before.attrs.get("design", []), *columns])
+            frame.attrs = {
+                "definitions": known | {n: s.definition for n, s in scores.items()},
+                "design": list(design),
+            }
             with whole_file(self.path) as unfinished:
                 frame.to_parquet(unfinished)
 

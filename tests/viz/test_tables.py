@@ -1,0 +1,94 @@
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.evaluation.made_results import FOREST, made_table
+from workbench.evaluation.benchmark_tables import benchmark_table
+from workbench.viz.tables import (
+    table_latex,
+    table_markdown,
+    table_page,
+    table_view,
+    write_table,
+)
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    results = made_table(tmp_path_factory.mktemp("study") / "results.parquet", FOREST)
+    return benchmark_table(results, "forest_segmentation", draws=400, rng=np.random.default_rng(0))
+
+
+class Rows(HTMLParser):
+    """Cells of each row, and every address that a page would fetch."""
+
+    def __init__(self, page: str):
+        super().__init__()
+        self.rows: list[list[str]] = []
+        self.classes: list[str] = []
+        self.fetched: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        known = dict(attrs)
+        self.fetched += [v for k, v in known.items() if k in ("src", "href")]
+        if tag == "tr":
+            self.rows.append([])
+        if tag in ("td", "th"):
+            self.rows[-1].append("")
+            self.classes.append(known.get("class") or "")
+
+    def handle_data(self, data):
+        if self.rows and self.rows[-1]:
+            self.rows[-1][-1] += data.strip()
+
+
+def test_a_page_has_the_shape_of_the_printed_table_and_fetches_nothing(table):
+    found = Rows(table_page(table))
+    assert found.fetched == []
+    assert len(found.rows) == 1 + 15
+    assert found.rows[0] == ["decoder", "encoder", "init", "overall_accuracy", "micro_iou"]
+    assert found.rows[15][4].startswith("published 77.49†")
+    assert found.classes.count("best") == 2
+    assert "dominated" in " ".join(found.classes)
+
+
+def test_names_cannot_break_out_of_a_page(table):
+    evil = "<script>alert(1)</script>"
+    cells = table.cells.assign(decoder=evil)
+    page = table_page(replace(table, cells=cells, title=evil, notes=(evil,)))
+    assert evil not in page
+    assert page.count("<script>") == 1
+
+
+def test_markdown_has_one_line_a_row(table):
+    lines = [line for line in table_markdown(table).splitlines() if line.startswith("|")]
+    assert len(lines) == 2 + 15
+    assert {line.count(" | ") for line in lines if "---" not in line} == {4}
+    assert lines[7].count("**") == 4  # the one that is separated from its block
+
+
+def test_latex_escapes_and_marks(table):
+    text = table_latex(table)
+    assert r"overall\_accuracy" in text
+    assert r"\textbf{" in text
+    assert r"\textcolor{gray}{" in text
+    assert text.count(r" \\") == 1 + 15
+    assert "†" not in text
+
+
+def test_files_come_back(table, tmp_path):
+    paths = write_table(table, tmp_path, "forest")
+    assert [path.suffix for path in paths] == [".html", ".md", ".tex", ".parquet"]
+    pd.testing.assert_frame_equal(pd.read_parquet(paths[3]), table.cells)
+    with pytest.raises(ValueError, match="not 'pdf'"):
+        write_table(table, tmp_path, "forest", ("pdf",))
+
+
+def test_a_notebook_shows_the_page_and_behind_it_a_picture(table):
+    view = table_view(table)
+    assert view.png.startswith(b"\x89PNG")
+    assert "sandbox" in view._repr_html_()

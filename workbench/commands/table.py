@@ -1,0 +1,74 @@
+"""`workbench table`: results of a study beside the published numbers, as files."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from workbench.errors import ManifestError
+
+
+def table(
+    results: Annotated[
+        Path | None,
+        typer.Argument(
+            help="Results of a study (.parquet). Without it, the published numbers alone."
+        ),
+    ] = None,
+    shape: Annotated[
+        str,
+        typer.Option(help="forest_segmentation, ssl_comparison or large_vits."),
+    ] = "ssl_comparison",
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the files.")] = Path("tables"),
+    name: Annotated[
+        str | None,
+        typer.Option(help="Name of the files. [default: the shape]", show_default=False),
+    ] = None,
+    metric: Annotated[
+        str | None,
+        typer.Option(
+            help="Metric of every task, as macro_miou. [default: what the published table means]",
+            show_default=False,
+        ),
+    ] = None,
+    formats: Annotated[
+        str, typer.Option(help="Which files, separated by commas.")
+    ] = "html,md,tex,parquet",
+    level: Annotated[
+        float, typer.Option(min=0.5, max=0.999, help="Level of intervals and ties, in (0, 1).")
+    ] = 0.95,
+    draws: Annotated[int, typer.Option(min=100, help="Draws of images and seeds.")] = 2000,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the draws.")] = 0,
+) -> None:
+    """Lay results out in the shape of a published table, with intervals and ties.
+
+    Values are percent. Ties share a letter; bold is only what is separated from all others of its
+    block; with fewer than 5 seeds no significance is claimed.
+    """
+    import numpy as np
+
+    from workbench.evaluation.benchmark_tables import SHAPES, benchmark_table
+    from workbench.evaluation.results import ResultsTable
+    from workbench.viz.tables import FORMATS, table_markdown, write_table
+
+    wanted = tuple(part.strip() for part in formats.split(",") if part.strip())
+    if shape not in SHAPES:
+        raise typer.BadParameter(f"--shape is one of {', '.join(SHAPES)}, not {shape!r}.")
+    if unknown := sorted(set(wanted) - set(FORMATS)):
+        raise typer.BadParameter(f"--formats are {', '.join(FORMATS)}, not {unknown[0]!r}.")
+    if results is not None and not results.is_file():
+        raise ManifestError(
+            f"Results of a study must be a Parquet file, but there is none at {results}.\n"
+            "Run `workbench sweep` first, or leave the argument out for the published numbers."
+        )
+    found = benchmark_table(
+        None if results is None else ResultsTable(results),
+        shape,
+        metrics=metric,
+        level=level,
+        draws=draws,
+        rng=np.random.default_rng(seed),
+    )
+    typer.echo(table_markdown(found))
+    for path in write_table(found, out, name or shape, wanted):
+        typer.echo(path)
