@@ -102,6 +102,11 @@ class LabelledPatches(Dataset[LabelledSample]):
             "location": location,
         }
 
+    @property
+    def acquisitions(self) -> Ints:
+        """(N,) number of each sample's acquisition in `patches.index`."""
+        return self._shown
+
     def class_counts(self) -> NDArray[np.int64]:
         """Count pixels ("classes") or locations ("presence") of each class, (K,), each once.
 
@@ -164,6 +169,11 @@ class ChangePatches(Dataset[ChangeSample]):
         lost = len(index) - len(self._location)
         self.counts = LabelCounts(len(self._location), unlabelled, lost)
         log.info("locations of the dataset: %s", self.counts)
+
+    @property
+    def locations(self) -> Ints:
+        """(N,) number of each sample's location in `patches.index`."""
+        return self._location
 
     def __len__(self) -> int:
         return len(self._location)
