@@ -33,6 +33,22 @@ PUBLIC = {  # what users, notebooks and outside checks call; it may grow, and do
         "spectral_vit",
         "vit",
     ],
+    "workbench.methods": [
+        "BYOL",
+        "DINO",
+        "MAE",
+        "BEiT",
+        "BarlowTwins",
+        "Data2Vec",
+        "MaskFeat",
+        "MoCo",
+        "PretextOutput",
+        "SimCLR",
+        "SimSiam",
+        "SwAV",
+        "VICReg",
+        "recipe",
+    ],
     "workbench.execution": [
         "RunFolder",
         "compare_runs",
@@ -47,6 +63,9 @@ PUBLIC = {  # what users, notebooks and outside checks call; it may grow, and do
         "boundary_curve",
         "boundary_iou",
         "paired_bootstrap",
+        "paired_permutation",
+        "published_table",
+        "run_study",
     ],
 }
 ROOMS = sorted(path.parent.name for path in PACKAGE.glob("*/__init__.py"))

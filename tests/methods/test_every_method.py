@@ -10,7 +10,7 @@ from workbench.methods.masking import MaskedMethod
 
 SMALL = {
     "moco": {"queue_size": 64, "momentum": 0.9},
-    "dino": {"hidden_dim": 32, "bottleneck_dim": 16, "output_dim": 64, "momentum": 0.9},
+    "dino": {"hidden_dim": 64, "bottleneck_dim": 32, "output_dim": 256, "momentum": 0.9},
     "mae": {"decoder_width": 32, "decoder_depth": 1, "decoder_heads": 2},
     "simclr": {"hidden_dim": 32, "output_dim": 16},
     "swav": {"hidden_dim": 32, "output_dim": 16, "prototypes": 12},
@@ -30,7 +30,9 @@ def train(name, encoder, scenes, *, steps=STEPS, bands=6, seed=0):
     torch.manual_seed(seed)
     method = METHODS[name](encoder, **SMALL[name])
     trained = [p for p in method.parameters() if p.requires_grad]
-    optimiser = torch.optim.AdamW(trained, lr=3e-3, weight_decay=1e-4)
+    rate = 1e-3 if name == "dino" else 3e-3
+    optimiser = torch.optim.AdamW(trained, lr=rate, weight_decay=1e-4)
+    warm_up = torch.optim.lr_scheduler.LinearLR(optimiser, 0.1, total_iters=10)
     masks = torch.Generator().manual_seed(seed)
     outputs = []
     for step in range(steps):
@@ -38,6 +40,7 @@ def train(name, encoder, scenes, *, steps=STEPS, bands=6, seed=0):
         optimiser.zero_grad()
         out.loss.backward()
         optimiser.step()
+        warm_up.step()
         method.update((step + 1) / steps)
         outputs.append(out)
     return method, outputs
@@ -48,6 +51,7 @@ def spread(embeddings):
     return (unit - unit.mean(0)).norm(dim=1).mean().item()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", METHODS)
 def test_thirty_steps_lower_the_loss_and_keep_the_embeddings_apart(name, conv, vit, scenes):
     encoder = vit() if issubclass(METHODS[name], MaskedMethod) else conv()
