@@ -1,0 +1,96 @@
+"""Tiles of a scene: every pixel once, no seam where the model sees no further than the overlap."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from workbench.errors import TrainingError
+from workbench.training.inference import pieces, predict_scene
+
+
+@given(st.integers(1, 200), st.integers(1, 60), st.integers(0, 29))
+def test_pieces_keep_every_pixel_once_with_the_overlap_around_it(length, tile, overlap):
+    tile = min(tile, length)
+    if overlap * 2 >= tile:
+        return
+    found = pieces(length, tile, overlap)
+    kept = [pixel for p in found for pixel in range(*p.keep)]
+    assert kept == list(range(length))
+    for p in found:
+        assert 0 <= p.start <= length - tile
+        first, last = p.keep
+        assert p.start + (overlap if p.start else 0) <= first
+        assert last <= p.start + tile - (overlap if p.start + tile < length else 0)
+
+
+class Blurred(nn.Module):
+    """Three 3 × 3 convolutions: it sees three pixels around each."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        layers = [nn.Conv2d(2, 6, 3, padding=1), nn.Tanh(), nn.Conv2d(6, 6, 3, padding=1)]
+        self.layers = nn.Sequential(*layers, nn.Tanh(), nn.Conv2d(6, 4, 3, padding=1))
+
+    def forward(self, images):
+        return self.layers(images)
+
+
+def scene(height, width):
+    return np.random.default_rng(1).normal(size=(2, height, width)).astype(np.float32)
+
+
+@pytest.mark.parametrize("shape", [(61, 83), (20, 90), (16, 16), (7, 40)])
+def test_tiles_give_what_the_whole_scene_gives(tmp_path, shape):
+    image, model = scene(*shape), Blurred()
+    with torch.no_grad():
+        whole = model.eval()(torch.from_numpy(image)[None]).argmax(1)[0].numpy()
+    done = []
+    found = predict_scene(
+        model,
+        lambda row, col, h, w: image[:, row : row + h, col : col + w],
+        shape,
+        tmp_path / "classes.npy",
+        standardise=lambda x: x,
+        tile=16,
+        overlap=3,
+        progress=lambda *told: done.append(told),
+    )
+    assert np.array_equal(found, whole)
+    assert done[-1][0] == done[-1][1]
+
+
+def test_without_overlap_seams_show(tmp_path):
+    image, model = scene(48, 48), Blurred()
+    with torch.no_grad():
+        whole = model.eval()(torch.from_numpy(image)[None]).argmax(1)[0].numpy()
+    found = predict_scene(
+        model,
+        lambda row, col, h, w: image[:, row : row + h, col : col + w],
+        (48, 48),
+        tmp_path / "classes.npy",
+        standardise=lambda x: x,
+        tile=16,
+        overlap=0,
+    )
+    wrong = np.argwhere(found != whole)
+    assert len(wrong)
+    near_an_edge = np.minimum(wrong % 16, 15 - wrong % 16).min(axis=1)
+    assert near_an_edge.max() < 3
+
+
+def test_a_failure_leaves_no_file_and_bad_tiles_are_refused(tmp_path):
+    def broken(*_):
+        raise OSError("the disk is gone")
+
+    with pytest.raises(OSError, match="disk is gone"):
+        predict_scene(Blurred(), broken, (9, 9), tmp_path / "a.npy", standardise=lambda x: x)
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(TrainingError, match="overlap < tile / 2"):
+        predict_scene(
+            Blurred(), broken, (9, 9), tmp_path / "a.npy", standardise=lambda x: x, tile=4,
+            overlap=2,
+        )  # fmt: skip

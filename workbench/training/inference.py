@@ -1,0 +1,132 @@
+"""Predict a scene larger than memory: overlapping tiles, of each only the middle is kept."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from workbench.datasets.files import whole_file
+from workbench.errors import TrainingError
+from workbench.training.features import Standardise
+
+ReadWindow: TypeAlias = Callable[[int, int, int, int], NDArray[Any]]
+"""(row, column, height, width) to (C, height, width) stored numbers."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One tile of a scene, along one axis: what is read, and which part of it is kept."""
+
+    start: int
+    """First pixel that is read."""
+    keep: tuple[int, int]
+    """First pixel kept, and the one after the last, counted in the scene."""
+
+
+def pieces(length: int, tile: int, overlap: int) -> list[Piece]:
+    """Divide an axis into tiles of one size; at the scene's ends the margin is kept too.
+
+    Args:
+        length: Pixels of the axis.
+        tile: Side of a tile, pixels; at most `length`.
+        overlap: Pixels at a tile's edges that are predicted and not kept; less than half a tile.
+
+    Example:
+        >>> [(p.start, p.keep) for p in pieces(20, 10, 2)]
+        [(0, (0, 8)), (6, (8, 14)), (10, (14, 20))]
+    """
+    step = tile - 2 * overlap
+    starts = [*range(0, max(1, length - tile), step), max(0, length - tile)]
+    starts = sorted(set(starts))
+    found, done = [], 0
+    for i, start in enumerate(starts):
+        end = length if i == len(starts) - 1 else start + tile - overlap
+        found.append(Piece(start, (done, end)))
+        done = end
+    return found
+
+
+def predict_scene(
+    model: nn.Module,
+    read: ReadWindow,
+    shape: tuple[int, int],
+    out: Path,
+    *,
+    standardise: Standardise,
+    tile: int = 256,
+    overlap: int = 32,
+    batch_size: int = 4,
+    device: torch.device | str = "cpu",
+    progress: Callable[[int, int], None] | None = None,
+) -> NDArray[np.uint8]:
+    """Predict the class of each pixel of a scene, tile by tile; memory does not grow with it.
+
+    Where the overlap is as wide as what the model sees of a pixel's surroundings, and a multiple
+    of its largest stride, no seam shows: the result is that of the whole scene at once.
+
+    Args:
+        model: (B, C, h, w) to (B, K, h, w) logits, K at most 256; it is put into eval mode.
+        read: Gives the stored numbers of a window.
+        shape: (H, W) of the scene.
+        out: File NAME.npy of the result, written whole or not at all.
+        standardise: From stored numbers to what the model takes.
+        tile: Side of a tile in pixels; smaller at scenes that are smaller.
+        overlap: Pixels at each edge that are predicted twice, in [0, tile / 2).
+        batch_size: Tiles at once.
+        device: Where to compute.
+        progress: Called with (tiles done, tiles in all).
+
+    Returns:
+        (H, W) class indices, mapped from the file.
+
+    Raises:
+        TrainingError: If overlap and tile do not fit.
+    """
+    if not 0 <= overlap < tile / 2 or batch_size < 1:
+        raise TrainingError(
+            f"Tiles need 0 <= overlap < tile / 2 and batch_size >= 1, got overlap={overlap}, "
+            f"tile={tile}, batch_size={batch_size}."
+        )
+    height, width = min(tile, shape[0]), min(tile, shape[1])
+    plan = [
+        (row, col)
+        for row in pieces(shape[0], height, overlap if height < shape[0] else 0)
+        for col in pieces(shape[1], width, overlap if width < shape[1] else 0)
+    ]
+    model.eval().to(device)
+    with whole_file(out) as unfinished:
+        found = np.lib.format.open_memmap(unfinished, "w+", np.uint8, shape)
+        done = 0
+        for group in _groups(plan, batch_size):
+            windows = [read(r.start, c.start, height, width) for r, c in group]
+            stored = torch.from_numpy(np.stack(windows))
+            for (row, col), classes in zip(
+                group, _classes(model, standardise(stored.to(device))), strict=True
+            ):
+                (top, bottom), (left, right) = row.keep, col.keep
+                found[top:bottom, left:right] = classes[
+                    top - row.start : bottom - row.start, left - col.start : right - col.start
+                ]
+            done += len(group)
+            if progress is not None:
+                progress(done, len(plan))
+        found.flush()
+        del found
+    mapped: NDArray[np.uint8] = np.load(out, mmap_mode="r")
+    return mapped
+
+
+@torch.no_grad()
+def _classes(model: nn.Module, images: Tensor) -> NDArray[np.uint8]:
+    found: NDArray[np.uint8] = model(images).argmax(1).to(torch.uint8).cpu().numpy()
+    return found
+
+
+def _groups(plan: list[tuple[Piece, Piece]], size: int) -> Iterator[list[tuple[Piece, Piece]]]:
+    for first in range(0, len(plan), size):
+        yield plan[first : first + size]
