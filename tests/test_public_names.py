@@ -62,6 +62,7 @@ PUBLIC = {  # what users, notebooks and outside checks call; it may grow, and do
     "workbench.evaluation": [
         "boundary_curve",
         "boundary_iou",
+        "compare_models",
         "paired_bootstrap",
         "paired_permutation",
         "published_table",

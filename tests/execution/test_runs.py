@@ -118,3 +118,56 @@ def test_no_file_appears_outside_the_run_folder(chain, tmp_path):
     run_chain(chain.parent / "03_other.ipynb", run_dir=tmp_path / "run")
     assert set(os.listdir(chain.parent)) == before
     assert set(os.listdir(tmp_path)) == {"notebooks", "run"}
+
+
+def test_steps_that_do_not_need_each_other_run_at_once(write_notebook, tmp_path):
+    meet = (
+        "import pathlib, time\npathlib.Path('{me}').touch()\n"
+        "while not pathlib.Path('{other}').exists():\n    time.sleep(0.05)"
+    )
+    write_notebook("01_a", meet.format(me="a", other="b"))
+    folder = write_notebook("02_b", meet.format(me="b", other="a")).parent
+    chain = folder / "chain.yaml"
+    chain.write_text("steps:\n  - notebook: 01_a.ipynb\n  - notebook: 02_b.ipynb\n")
+    told = []
+    run = run_chain(chain, run_dir=tmp_path / "run", jobs=2, timeout_s=60, tell=told.append)
+    assert [note.action for note in told[:2]] == ["running"] * 2
+    assert actions(run) == {"01_a": "ok", "02_b": "ok"}
+
+
+def test_a_step_runs_again_if_its_kernel_dies_and_not_if_it_fails(write_notebook, tmp_path):
+    once = (
+        "import os, pathlib\nif not pathlib.Path('was').exists():\n    pathlib.Path('was').touch()"
+    )
+    dies = write_notebook("01_dies", f"{once}\n    os.kill(os.getpid(), 9)")
+    run = run_chain(dies, run_dir=tmp_path / "run", retries=1)
+    assert run.steps[0].attempt == 2
+    assert reasons(run) == {"01_dies": "its kernel died, attempt 2"}
+    fails = write_notebook("02_fails", "raise ValueError('no')")
+    told = []
+    with pytest.raises(NotebookRunError, match="ValueError: no"):
+        run_chain(fails, run_dir=tmp_path / "other", retries=3, tell=told.append)
+    assert [note.action for note in told] == ["running", "failed"]
+
+
+def test_a_gpu_that_is_not_there_is_told_before_anything_runs(chain, tmp_path, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    with pytest.raises(NotebookRunError, match=r"The run asks for 1 GPU\(s\), but this machine"):
+        run_chain(chain, run_dir=tmp_path / "run", gpus=1)
+    chain.write_text("steps: [{notebook: 03_other.ipynb, gpus: 2}]")
+    with pytest.raises(NotebookRunError, match=r"03_other asks for 2 GPU\(s\), but the run has 0"):
+        run_chain(chain, run_dir=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_two_runs_with_the_same_inputs_give_equal_tables_and_a_full_record(chain, tmp_path):
+    runs = [run_chain(chain, {"size": 6}, run_dir=tmp_path / name, jobs=2) for name in "ab"]
+    tables = [tmp_path / name / "tables" / "numbers.parquet" for name in "ab"]
+    assert tables[0].read_bytes() == tables[1].read_bytes()
+    value = json.loads((tmp_path / "a" / "run.json").read_text())
+    assert {"commit", "dirty", "lock", "source", "device", "driver"} <= set(value["provenance"])
+    assert value["parameters"] == {"size": 6}
+    first = value["steps"][0]
+    assert first["parameters"]["size"] == 6
+    assert first["outputs"] == {"tables/numbers.parquet": runs[1].steps[0].artifacts[0]["sha256"]}
+    assert "energy_joules" in first

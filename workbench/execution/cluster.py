@@ -5,12 +5,14 @@ reaches its time limit, or is put back into the queue goes on where it was: fini
 finished, and notebooks find their own checkpoints in the run folder.
 """
 
+import contextlib
 import json
 import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterable, Mapping
+import sys
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -114,11 +116,8 @@ def submit(tasks: Iterable[ChainTask], options: ClusterOptions, *, logs: str | P
     runs = [_queued(task) for task in tasks]
     before = [_swapped(Path(task.run_dir), run) for task, run in zip(tasks, runs, strict=True)]
     try:
-        if len(tasks) == 1:
-            jobs = [executor.submit(tasks[0])]
-        else:
-            with executor.batch():
-                jobs = [executor.submit(task) for task in tasks]
+        with _streams_apart() if options.cluster == "local" else contextlib.nullcontext():
+            jobs = _handed_over(executor, tasks)
     except Exception as error:  # submitit has several kinds, one of them for sbatch itself
         for task, text in zip(tasks, before, strict=True):
             _restore(Path(task.run_dir), text)
@@ -131,6 +130,34 @@ def submit(tasks: Iterable[ChainTask], options: ClusterOptions, *, logs: str | P
         value["logs"] = str(Path(logs).resolve())
         write_json(Path(task.run_dir) / "cluster.json", value)
     return [str(job.job_id) for job in jobs]
+
+
+def _handed_over(executor: Any, tasks: list[ChainTask]) -> list[Any]:
+    if len(tasks) == 1:
+        return [executor.submit(tasks[0])]
+    with executor.batch():
+        return [executor.submit(task) for task in tasks]
+
+
+@contextlib.contextmanager
+def _streams_apart() -> Iterator[None]:
+    """Give processes that are started meanwhile none of our streams.
+
+    They outlive us, and who reads our output through a pipe would wait for them.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    kept = [os.dup(number) for number in (1, 2)]
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 1)
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        for number, copy in zip((1, 2), kept, strict=True):
+            os.dup2(copy, number)
+            os.close(copy)
+        os.close(nowhere)
 
 
 def _swapped(run_dir: Path, run: RunRecord) -> str | None:

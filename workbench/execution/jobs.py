@@ -205,8 +205,8 @@ def _finish(job: Job, record: StepRecord) -> None:
     record.data = outputs["data"]
     executed = job.run_dir / record.executed
     if executed.is_file():
-        _correct_metadata(executed, record)
         try:
+            _correct_metadata(executed, record)
             record.external = notebook_html(
                 executed,
                 job.run_dir / record.page,
@@ -214,6 +214,9 @@ def _finish(job: Job, record: StepRecord) -> None:
                 show_code=record.status != "ok",
                 banner=record.failure.sentence(record.step) if record.failure else "",
             )
+        except (OSError, ValueError) as error:  # a full disk leaves half a notebook
+            log.error("%s could not be saved whole: %s", executed, error)
+            record.page = ""
         except Exception:
             log.exception("%s could not be converted to HTML", executed)
             record.page = ""
