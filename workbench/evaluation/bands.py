@@ -94,7 +94,7 @@ def inner_band(
     return band if valid is None else band & valid
 
 
-def widths(codes: Tensor, valid: Tensor | None, largest: int) -> Tensor:
+def widths(codes: Tensor, valid: Tensor | None, largest: int, *, least: int = 1) -> Tensor:
     """Give the width of the structure that each pixel belongs to, in pixels.
 
     The width is the side of the largest square of one label that holds the pixel, so a road of two
@@ -104,18 +104,19 @@ def widths(codes: Tensor, valid: Tensor | None, largest: int) -> Tensor:
     Args:
         codes: (N, H, W) labels.
         valid: (N, H, W) bool or None.
-        largest: Widths are measured up to here.
+        largest: Widths are measured up to here, at most 250 pixels.
+        least: Widths below it are not told apart, and come out as it.
 
     Returns:
-        (N, H, W) int16 in [1, largest + 1]; largest + 1 means wider; 0 where ignored.
+        (N, H, W) uint8 in [least, largest + 1]; largest + 1 means wider; 0 where ignored.
     """
     n, h, w = codes.shape
     inside = torch.ones_like(codes, dtype=torch.bool) if valid is None else valid
     around = (largest,) * 4  # what lies outside of the image is ignored too
     padded = torch.nn.functional.pad(codes, around)
     known = torch.nn.functional.pad(inside, around)
-    found = torch.ones((n, h, w), dtype=torch.int16, device=codes.device)
-    for side in range(2, largest + 2):
+    found = torch.full((n, h, w), least, dtype=torch.uint8, device=codes.device)
+    for side in range(least + 1, largest + 2):
         before, after = side // 2, side - 1 - side // 2
         low, high = extremes(padded, known, before, after, border=False)
         fits = (low >= high).to(torch.uint8)  # of the square around this pixel

@@ -1,0 +1,265 @@
+"""Models with tied mIoU and different maps: found, ranked, and told apart in words.
+
+Scores are taken per image, so that every claim has an interval from drawing the same images for
+both models. The edge of a patch is where the cutter cut and no boundary, so it does not count as
+one here.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from workbench.errors import EvaluationError
+from workbench.evaluation.attribution import attribution
+from workbench.evaluation.curves import TOLERANCES_M, curve_band
+from workbench.evaluation.disagreement import DisagreementRules, disagreement, rank_patches
+from workbench.evaluation.label_maps import positive_spacing
+from workbench.evaluation.model_scores import ModelScores, mean_of_known, score_model
+from workbench.evaluation.predictions import Predictions, as_predictions
+from workbench.evaluation.statistics import PairedDifference, paired_bootstrap
+from workbench.evaluation.verdict import verdict
+
+Maps = Predictions | Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What was found about some models on the same patches."""
+
+    ids: tuple[str, ...]
+    """(N,) the patches, in the order of the targets."""
+    classes: tuple[str, ...]
+    """(K,) names of the classes."""
+    models: pd.DataFrame
+    """One row a model: model, miou, boundary_iou, curve_area, in [0, 1]."""
+    curves: pd.DataFrame
+    """Boundary score by model and tolerance_m, mean over classes and images: score, low, high."""
+    pairs: tuple["ModelPair", ...]
+    """Every two models, those that hide a difference first."""
+
+    @property
+    def hidden(self) -> tuple["ModelPair", ...]:
+        """Pairs of tied mIoU whose boundaries differ."""
+        return tuple(pair for pair in self.pairs if pair.hides_a_difference)
+
+    def pair(self, first: str, second: str) -> "ModelPair":
+        """The comparison of two models, whichever of them stands first.
+
+        Raises:
+            EvaluationError: If one of them was not compared.
+        """
+        for found in self.pairs:
+            if {found.first, found.second} == {first, second}:
+                return found
+        known = ", ".join(self.models["model"])
+        raise EvaluationError(f"{first!r} and {second!r} were not compared.\nThe models: {known}.")
+
+    def table(self) -> pd.DataFrame:
+        """One row a pair: differences first - second in points, with intervals."""
+        return pd.DataFrame([found.row() for found in self.pairs])
+
+
+@dataclass(frozen=True)
+class ModelPair:
+    """Two models on the same patches; the second one has the worse boundaries, if they differ."""
+
+    first: str
+    """Name of the model with the better boundaries."""
+    second: str
+    """Name of the other one."""
+    miou: PairedDifference
+    """Of macro mIoU over all images, first - second."""
+    boundary: PairedDifference
+    """Of the images' mean Boundary IoU."""
+    area: PairedDifference
+    """Of the images' mean area under the boundary curve."""
+    ranking: pd.DataFrame
+    """Patches by disagreement, the most disputed first: id, score, area, boundary, thin,
+    objects."""
+    attribution: pd.DataFrame
+    """What each model alone gets right, by class, distance, object size and width."""
+    gsd: float
+    """Ground size of a pixel in metres."""
+    paragraph: str = field(default="", compare=False)
+    """What the second model loses, in words."""
+
+    @property
+    def hides_a_difference(self) -> bool:
+        """True if mIoU is tied and a boundary score is not."""
+        return self.miou.is_tie and not (self.boundary.is_tie and self.area.is_tie)
+
+    def row(self) -> dict[str, Any]:
+        """The pair as one row of a table, in points (hundredths)."""
+        found: dict[str, Any] = {"first": self.first, "second": self.second}
+        for name in ("miou", "boundary", "area"):
+            test: PairedDifference = getattr(self, name)
+            ends = {"": test.difference, "_low": test.low, "_high": test.high}
+            found |= {f"{name}{end}": 100 * value for end, value in ends.items()}
+            found[f"{name}_tied"] = test.is_tie
+        return {**found, "hides_a_difference": self.hides_a_difference}
+
+
+def compare_models(
+    predictions: Mapping[str, Maps],
+    targets: Maps,
+    *,
+    classes: int | Sequence[str] | None = None,
+    gsd: float | None = None,
+    ignore_index: int | None = None,
+    tolerances_m: Sequence[float] = TOLERANCES_M,
+    dilation: int | float = 0.02,
+    rules: DisagreementRules | None = None,
+    groups: Mapping[str, Any] | None = None,
+    level: float = 0.95,
+    draws: int = 2000,
+    rng: np.random.Generator | None = None,
+) -> Comparison:
+    """Find models whose mIoU is tied but whose maps differ, and say where and how.
+
+    Args:
+        predictions: Each model's maps by its name, as `Predictions` or as (H, W) arrays by id.
+        targets: The true maps, likewise. Maps are matched by id; every target needs a prediction of
+            every model, and predictions without a target are left out and logged.
+        classes: Number of classes or their names; None if the targets are `Predictions`.
+        gsd: Ground size of a pixel in metres; None if the targets are `Predictions`.
+        ignore_index: Value of target pixels that are left out; None: that of the targets, if any.
+        tolerances_m: Tolerances of the boundary curve in metres, rising, from 0.
+        dilation: Band of Boundary IoU: pixels, or a share of the diagonal in (0, 1).
+        rules: What counts as boundary, thin and object in the ranking; None for the defaults.
+        groups: Group of each patch by id, drawn as a whole, as overlap components; None if patches
+            are independent.
+        level: Level of the intervals, in (0, 1).
+        draws: Bootstrap draws, >= 100.
+        rng: Source of the draws; None for the same draws every time.
+
+    Returns:
+        Scores, curves, and every pair of models compared.
+
+    Raises:
+        EvaluationError: If there are fewer than two models, maps do not fit their targets or the
+            classes, or a target has no prediction.
+        ValueError: If there are fewer than two (groups of) patches.
+    """
+    truth = _targets(targets, classes, gsd, ignore_index)
+    if len(predictions) < 2:
+        raise EvaluationError(
+            f"A comparison needs at least two models, but has {', '.join(predictions) or 'none'}."
+        )
+    maps = {
+        str(name): as_predictions(str(name), given, truth).of(truth.ids)
+        for name, given in predictions.items()
+    }
+    scored = {
+        name: score_model(name, found, truth, tolerances_m, dilation)
+        for name, found in maps.items()
+    }
+    group = None if groups is None else _groups(groups, truth.ids)
+    rng = rng or np.random.default_rng(0)
+    pairs = []
+    for names in combinations(maps, 2):
+        tests = _tests([scored[name] for name in names], group, level, draws, rng)
+        telling = "boundary" if tests["area"].is_tie else "area"
+        if tests[telling].difference < 0:
+            names, tests = names[::-1], {k: _turned(test) for k, test in tests.items()}
+        pairs.append(_pair(names, tests, maps, truth, rules))
+    order = sorted(pairs, key=lambda p: (not p.hides_a_difference, -p.area.difference))
+    return Comparison(
+        truth.ids,
+        truth.classes,
+        pd.DataFrame([found.row() for found in scored.values()]),
+        _curve_table(scored, tolerances_m, group, level, rng),
+        tuple(order),
+    )
+
+
+def _targets(
+    given: Maps, classes: int | Sequence[str] | None, gsd: float | None, ignore_index: int | None
+) -> Predictions:
+    found = as_predictions("target", given)
+    names = found.classes
+    if classes is not None:
+        names = tuple(map(str, range(classes) if isinstance(classes, int) else classes))
+    size = gsd if gsd is not None else found.gsd if isinstance(given, Predictions) else None
+    if not names or size is None:
+        raise EvaluationError(
+            f"A comparison needs the {'classes' if not names else 'size of a pixel'}.\n"
+            "Give `classes` and `gsd` (metres), or targets as `Predictions`, which know both."
+        )
+    positive_spacing(size)
+    ignored = ignore_index if ignore_index is not None else found.ignore_index
+    return Predictions("target", found.ids, found.maps, names, size, ignored, found.colors)
+
+
+def _groups(groups: Mapping[str, Any], ids: Sequence[str]) -> list[Any]:
+    missing = [i for i in ids if i not in groups]
+    if missing:
+        raise EvaluationError(
+            f"Each patch needs its group, but {missing[0]!r} ({len(missing)} in all) has none."
+        )
+    return [groups[i] for i in ids]
+
+
+def _tests(
+    scored: Sequence[ModelScores], group: Any, level: float, draws: int, rng: np.random.Generator
+) -> dict[str, PairedDifference]:
+    a, b = scored
+    rules: dict[str, Any] = {"groups": group, "level": level, "draws": draws}
+    return {
+        name: paired_bootstrap(getattr(a, name), getattr(b, name), rng=rng, **rules)
+        for name in ("miou", "boundary", "area")
+    }
+
+
+def _turned(test: PairedDifference) -> PairedDifference:
+    """The same test with the models in the other order."""
+    return replace(test, difference=-test.difference, low=-test.high, high=-test.low)
+
+
+def _pair(
+    names: tuple[str, ...],
+    tests: dict[str, PairedDifference],
+    maps: Mapping[str, NDArray[Any]],
+    truth: Predictions,
+    rules: DisagreementRules | None,
+) -> ModelPair:
+    first, second = (maps[name] for name in names)
+    target = np.asarray(truth.maps)
+    ignored = truth.ignore_index
+    valid = None if ignored is None else target != ignored
+    if valid is not None:  # what a model says where nothing is known is nobody's business
+        first, second = (np.where(valid, m, 0) for m in (first, second))
+    measured = disagreement(first, second, classes=len(truth.classes), rules=rules, valid=valid)
+    shares = attribution(
+        first, second, target, classes=truth.classes, gsd=truth.gsd, ignore_index=ignored
+    )
+    found = ModelPair(
+        names[0],
+        names[1],
+        miou=tests["miou"],
+        boundary=tests["boundary"],
+        area=tests["area"],
+        ranking=rank_patches(truth.ids, measured),
+        attribution=shares,
+        gsd=truth.gsd,
+    )
+    return replace(found, paragraph=verdict(found))
+
+
+def _curve_table(
+    scored: Mapping[str, ModelScores],
+    tolerances_m: Sequence[float],
+    group: Any,
+    level: float,
+    rng: np.random.Generator,
+) -> pd.DataFrame:
+    parts = []
+    for name, found in scored.items():
+        low, high = curve_band(found.curves[:, :, None], groups=group, level=level, rng=rng)
+        columns = {"score": mean_of_known(found.curves, 0), "low": low[:, 0], "high": high[:, 0]}
+        parts.append(pd.DataFrame({"model": name, "tolerance_m": tolerances_m, **columns}))
+    return pd.concat(parts, ignore_index=True)

@@ -1,0 +1,192 @@
+"""Where two models draw different maps: patches ranked by what the models dispute, not by error.
+
+No target is needed. A patch that both models get equally wrong ranks last; one where a road is
+there for one model and not for the other ranks first, though it may be a hundredth of the pixels.
+"""
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from workbench.errors import EvaluationError
+from workbench.evaluation.bands import inner_band, widths
+from workbench.evaluation.label_maps import Labels, label_pair
+
+_CHUNK = 2**20  # pixels handled at once: they stay in the processor's cache
+_AROUND = ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1))
+MEASURES = ("area", "boundary", "thin", "objects")
+_WEIGHTS = {"area": 1, "boundary": 2, "thin": 2, "objects": 1}  # area is what mIoU sees anyway
+
+
+@dataclass(frozen=True)
+class DisagreementRules:
+    """What counts as a boundary, as thin, and as an object.
+
+    Raises:
+        EvaluationError: If a size is not positive.
+    """
+
+    band: int = 2
+    """Width of the boundary band, pixels."""
+    thin: int = 3
+    """Largest width of a thin structure, pixels."""
+    object_pixels: int = 4
+    """Fewest pixels of an object; smaller ones are taken as noise."""
+
+    def __post_init__(self) -> None:
+        if min(self.band, self.thin, self.object_pixels) < 1:
+            raise EvaluationError(f"Sizes must be at least 1 pixel, but are {self}.")
+
+
+def disagreement(
+    first: Labels,
+    second: Labels,
+    *,
+    classes: int,
+    rules: DisagreementRules | None = None,
+    valid: NDArray[np.bool_] | None = None,
+) -> pd.DataFrame:
+    """Measure how far two models' maps of each patch disagree; symmetric in the two.
+
+    Args:
+        first: (N, H, W) class indices of one model.
+        second: (N, H, W) class indices of the other one.
+        classes: Number of classes.
+        rules: Sizes; None for the defaults.
+        valid: (N, H, W) False where a pixel does not count; None if all count.
+
+    Returns:
+        One row a patch, in the given order:
+
+        - area: share of pixels with different classes.
+        - boundary: share of pixels that the models dispute near a boundary of either map, in strips
+          up to 2 `band` + 1 wide: boundaries that are shifted, ragged or missing, and lines. A
+          disputed field is wider than that and counts as area only.
+        - thin: share of pixels that belong to a thin structure of one map and to another class in
+          the other map.
+        - objects: objects of one map of which the other has not a single pixel (8-connected).
+        - score: mean of the patch's ranks by these four, boundary and thin counted twice, in
+          [0, 1]; 0 if the maps agree everywhere.
+
+    Raises:
+        EvaluationError: If the maps do not fit each other or the classes.
+
+    Example:
+        >>> import numpy as np
+        >>> maps = np.zeros((2, 16, 16), np.uint8)
+        >>> maps[:, 2:9, 2:9] = 1
+        >>> other = maps.copy()
+        >>> maps[1, 12, 2:14] = 1  # a line that the other model does not have
+        >>> disagreement(maps, other, classes=2)[["objects", "score"]].values.tolist()
+        [[0.0, 0.0], [1.0, 1.0]]
+    """
+    rules = rules or DisagreementRules()
+    pair = label_pair(first, second, classes=classes)
+    a, b = (m if len(pair.batch) == 1 else m.flatten(0, -3) for m in (pair.pred, pair.target))
+    known = None if valid is None else torch.as_tensor(np.asarray(valid)).reshape(a.shape)
+    n, h, w = a.shape
+    if n == 0:
+        return pd.DataFrame({name: pd.Series(dtype=float) for name in (*MEASURES, "score")})
+    chunks = torch.arange(n).split(max(1, _CHUNK // (h * w)))
+
+    def measured(chunk: Tensor) -> NDArray[np.float64]:
+        part = slice(int(chunk[0]), int(chunk[-1]) + 1)
+        return _measured(a[part], b[part], None if known is None else known[part], rules)
+
+    # threads: torch, numpy and the labelling of objects let other threads run meanwhile
+    with ThreadPoolExecutor(max_workers=min(len(chunks), os.cpu_count() or 1)) as pool:
+        values = np.concatenate(list(pool.map(measured, chunks)))
+    table = pd.DataFrame(values, columns=list(MEASURES))
+    return table.assign(score=_mean_rank(table))
+
+
+def rank_patches(ids: Sequence[str], measured: pd.DataFrame, *, by: str = "score") -> pd.DataFrame:
+    """Order patches by disagreement, the most disputed first; ties by id.
+
+    Args:
+        ids: (N,) ids of the patches.
+        measured: What `disagreement` gave for them, in the same order.
+        by: The column that decides: score, area, boundary, thin or objects.
+
+    Raises:
+        EvaluationError: If there is no such column.
+    """
+    if by not in measured:
+        raise EvaluationError(
+            f"Patches are ranked by {', '.join((*MEASURES, 'score'))}, not by {by!r}."
+        )
+    table = measured.assign(id=list(ids)).sort_values([by, "id"], ascending=[False, True])
+    return table[["id", *measured.columns]].reset_index(drop=True)
+
+
+def _mean_rank(table: pd.DataFrame) -> "pd.Series[float]":
+    """Weighted mean of the ranks in [0, 1] by each measure; equal patches share a middle rank."""
+    others = max(1, len(table) - 1)
+    ranks = (table[list(_WEIGHTS)].rank(method="average") - 1) / others
+    weights = pd.Series(_WEIGHTS)
+    score: pd.Series[float] = (ranks * weights).sum(axis=1) / weights.sum()
+    return score.where(table["area"] > 0, 0.0)
+
+
+def _measured(
+    a: Tensor, b: Tensor, known: Tensor | None, rules: DisagreementRules
+) -> NDArray[np.float64]:
+    """(n, 4) the measures of some patches."""
+    differ = a != b if known is None else (a != b) & known
+    near = inner_band(a, known, rules.band, border=False)
+    near |= inner_band(b, known, rules.band, border=False)
+    strips = _thin(differ.to(torch.uint8), known, 2 * rules.band + 1)
+    thin = _thin(a, known, rules.thin) | _thin(b, known, rules.thin)
+    pixels = a[0].numel() if known is None else np.maximum(_sum(known), 1)
+    disputed = differ.cpu().numpy()
+    lost = sum(_lost_objects(m.cpu().numpy(), disputed, rules.object_pixels) for m in (a, b))
+    shares = [_sum(where) / pixels for where in (differ, differ & near & strips, differ & thin)]
+    return np.column_stack([*shares, lost])
+
+
+def _sum(where: Tensor) -> NDArray[np.float64]:
+    # one by one: numpy counts a whole block of booleans far faster than it sums along an axis
+    return np.array([np.count_nonzero(one) for one in where.cpu().numpy()], np.float64)
+
+
+def _thin(codes: Tensor, known: Tensor | None, largest: int) -> Tensor:
+    """Pixels of structures up to `largest` wide: no square of one pixel more holds them."""
+    width = widths(codes, known, largest, least=largest)
+    return (width > 0) & (width <= largest)
+
+
+def _lost_objects(
+    labels: NDArray[np.integer], disputed: NDArray[np.bool_], least: int
+) -> NDArray[np.int64]:
+    """(n,) objects of each map that lie wholly in disputed ground.
+
+    Only the disputed parts are labelled: such a part is an object if it touches no pixel of its
+    class that both maps share.
+    """
+    from skimage.measure import label
+
+    n, h, w = labels.shape
+    apart = ((0, 0), (1, 1), (1, 1))  # a frame keeps objects of neighbouring patches apart
+    own = labels.astype(np.int16) + 1
+    parts = np.pad(np.where(disputed, own, 0), apart)
+    shared = np.pad(np.where(disputed, 0, own), apart)
+    touches = np.zeros((n, h, w), bool)
+    for y, x in _AROUND:
+        touches |= shared[:, 1 + y : 1 + y + h, 1 + x : 1 + x + w] == own
+    number, count = label(parts.reshape(-1, w + 2), return_num=True, connectivity=2)
+    inside = number.reshape(n, h + 2, w + 2)[:, 1:-1, 1:-1]
+    of, at = inside[disputed], np.flatnonzero(disputed)
+    held = np.zeros(count + 1, bool)
+    held[of[touches[disputed]]] = True
+    where = np.zeros(count + 1, np.int64)
+    where[of] = at // (h * w)
+    lost = ~held & (np.bincount(of, minlength=count + 1) >= least)
+    lost[0] = False
+    return np.bincount(where[lost], minlength=n)
