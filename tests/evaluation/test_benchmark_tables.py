@@ -68,6 +68,7 @@ def test_flags_and_leaks_are_told(results):
     odd = table.cells[table.cells["flags"] != ""]
     assert "most likely a slip for 79.49" in " ".join(odd["flags"])
     assert any("Up to 25.0% of test patches" in note for note in table.notes)
+    assert any(note.startswith("Resolution floor: differences below") for note in table.notes)
     assert any("Single runs" in note for note in table.notes)
     assert table.definitions["micro_iou"].startswith("Intersection over union of all classes")
 

@@ -278,6 +278,11 @@ def _notes(cells: pd.DataFrame, layout: TableShape, level: float) -> list[str]:
         "Greyed: another cell of the block costs no more "
         f"({layout.cost.replace('_', ' ')}) and scores no less.",
     ]
+    if cells["floor"].notna().any():
+        notes.append(
+            f"Resolution floor: differences below {cells['floor'].median():.2f} points are not "
+            "told apart here (power 80%, median of the blocks)."
+        )
     few = int((cells["n_seeds"] < MIN_SEEDS).sum())
     if few:
         notes.append(f"{few} cells have fewer than {MIN_SEEDS} seeds: no significance is claimed.")

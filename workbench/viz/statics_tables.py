@@ -29,7 +29,7 @@ def table_picture(
     lines = [1 + max(cell.count("\n") for cell in row) for row in rows]
     extra = sum(1 + note.count("\n") for note in below)
     unit = 0.19
-    height = unit * (4 + 1.5 * len(rows) + sum(lines) + extra)
+    height = unit * (5.5 + 0.9 * len(rows) + sum(lines) + 0.65 * extra)
     figure = Figure(figsize=(max(4.0, 0.085 * (sum(widths) + 3 * len(widths))), height), dpi=110)
     FigureCanvasAgg(figure)
     axes = figure.add_axes((0.02, 0.0, 0.96, 1.0))
