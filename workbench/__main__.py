@@ -10,11 +10,24 @@ from rich.logging import RichHandler
 from typer.core import TyperGroup
 
 from workbench import __version__
-from workbench.commands import catalog, extraction, project, run, runs
+from workbench.commands import catalog, extraction, pretrain, project, run, runs, table
 from workbench.errors import NotebookParameterError, WorkbenchError
 
 BEGIN, DATA, RUN = "To begin", "From data to patches", "Notebooks as jobs"
-ORDER = ("init", "doctor", "lab", "catalog", "tiles", "plan", "extract", "…", "run", "runs")
+LEARN = "From patches to models"
+ORDER = (
+    "init",
+    "doctor",
+    "lab",
+    "catalog",
+    "tiles",
+    "plan",
+    "extract",
+    "pretrain",
+    "…",
+    "run",
+    "runs",
+)
 """Commands in the order of work; those that are not named stand at the dots."""
 
 
@@ -45,6 +58,8 @@ app.add_typer(catalog.app, name="catalog", rich_help_panel=DATA)
 app.command("tiles", rich_help_panel=DATA)(extraction.tiles)
 app.command("plan", rich_help_panel=DATA)(extraction.plan)
 app.command("extract", rich_help_panel=DATA)(extraction.extract)
+app.command("pretrain", rich_help_panel=LEARN)(pretrain.pretrain)
+app.command("table", rich_help_panel=LEARN)(table.table)
 app.command("run", rich_help_panel=RUN)(run.run)
 app.add_typer(runs.app, name="runs", rich_help_panel=RUN)
 

@@ -1,15 +1,17 @@
 """Training encoders: a loop that goes on exactly, checkpoints with a card, diagnostics, probes."""
 
 from workbench.training.checkpoint import Card, load_checkpoint, read_card, save_checkpoint
+from workbench.training.distillation import Distillation
 from workbench.training.encoders import EncoderSpec, build_encoder, describe_encoder
 from workbench.training.pretrain import PretrainResult, pretrain
 from workbench.training.probes import ProbeScores, ProbeTask, knn_score, linear_score
 from workbench.training.sentinel import CollapseSentinel, Finding
-from workbench.training.settings import PretrainSettings
+from workbench.training.settings import PretrainSettings, recipe_views
 
 __all__ = [
     "Card",
     "CollapseSentinel",
+    "Distillation",
     "EncoderSpec",
     "Finding",
     "PretrainResult",
@@ -23,5 +25,6 @@ __all__ = [
     "load_checkpoint",
     "pretrain",
     "read_card",
+    "recipe_views",
     "save_checkpoint",
 ]

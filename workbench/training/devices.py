@@ -96,11 +96,12 @@ def _strategy(settings: PretrainSettings, processes: int) -> Any:
                 "The strategy 'fsdp' shards a model over processes, but there is one.\n"
                 "Start several with torchrun, or use strategy 'auto'."
             )
-        return ModelParallelStrategy(parallelize_fn=_sharded)
+        return ModelParallelStrategy(
+            parallelize_fn=_sharded, data_parallel_size=processes, tensor_parallel_size=1
+        )
     if processes == 1:
         return "auto"
-    # statistics and queues are kept by each process, and those of the first are saved
-    return DDPStrategy(broadcast_buffers=False)
+    return DDPStrategy()
 
 
 def _sharded(module: nn.Module, mesh: Any) -> nn.Module:

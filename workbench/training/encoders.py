@@ -8,7 +8,7 @@ from torch import nn
 
 from workbench import models
 from workbench.errors import CheckpointError
-from workbench.models import ViTEncoder, ViTSize
+from workbench.models import ResNetEncoder, ViTEncoder, ViTSize, WavelengthViT
 
 _FACTORIES = ("spectral_resnet50", "spectral_vit", "resnet", "vit", "wavelength_vit")
 _SPEC = "made_by"
@@ -19,7 +19,7 @@ class EncoderSpec:
     """The factory of `workbench.models` and what it was given."""
 
     factory: str
-    """"spectral_vit", "resnet" …, or "ViTEncoder" for a size of one's own."""
+    """"spectral_vit", "resnet" …, or "ViTEncoder" and "WavelengthViT" for a size of one's own."""
     options: dict[str, Any] = field(default_factory=dict)
     """Arguments, plain values."""
 
@@ -30,9 +30,9 @@ class EncoderSpec:
             CheckpointError: If there is no such factory, or it does not take these options.
         """
         factories: dict[str, Callable[..., nn.Module]] = {
-            name: getattr(models, name) for name in _FACTORIES if hasattr(models, name)
+            name: getattr(models, name) for name in _FACTORIES
         }
-        factories["ViTEncoder"] = _vit_of_any_size
+        factories |= {"ViTEncoder": _vit_of_any_size, "WavelengthViT": _wavelength_vit_of_any_size}
         if self.factory not in factories:
             raise CheckpointError(
                 f"There is no encoder {self.factory!r}.\nEncoders are {', '.join(factories)}."
@@ -67,24 +67,45 @@ def describe_encoder(encoder: nn.Module) -> EncoderSpec | None:
     """Say how an encoder was made.
 
     Returns:
-        What `build_encoder` remembered; for a ViT what its layers say; None if it cannot be told:
-        its checkpoint is then loaded into an encoder that the caller makes.
+        What `build_encoder` remembered; for encoders of `workbench.models` what their layers say;
+        None for others: their checkpoint is loaded into an encoder that the caller makes.
     """
     known = getattr(encoder, _SPEC, None)
     if isinstance(known, EncoderSpec):
         return known
-    if type(encoder) is not ViTEncoder:
-        return None
-    heads: Any = encoder.blocks[0]
-    options = {
-        "bands": encoder.bands,
+    if type(encoder) is ResNetEncoder:
+        return _describe_resnet(encoder)
+    if type(encoder) is WavelengthViT:
+        sensor = {name: getattr(encoder, name).tolist() for name in ("wavelengths_nm", "fwhm_nm")}
+        return EncoderSpec("WavelengthViT", {**sensor, **_shape(encoder)})
+    if type(encoder) is ViTEncoder:
+        has_adapter = encoder.adapter is not None
+        own = {"bands": encoder.bands, "adapter": has_adapter}
+        return EncoderSpec("ViTEncoder", {**own, **_shape(encoder)})
+    return None
+
+
+def _describe_resnet(encoder: ResNetEncoder) -> EncoderSpec:
+    if encoder.adapter is not None:
+        options = {"bands": encoder.bands, "dilated": encoder.strides[-1] == 1}
+        return EncoderSpec("spectral_resnet50", options)
+    stem = "detail" if encoder.strides[0] == 1 else "standard"
+    depth = 18 if encoder.width == 512 else 50
+    return EncoderSpec("resnet", {"depth": depth, "bands": encoder.bands, "stem": stem})
+
+
+def _shape(encoder: ViTEncoder) -> dict[str, Any]:
+    first: Any = encoder.blocks[0]
+    return {
         "image_size": encoder.image_size,
         "token_size": encoder.token_size,
-        "size": [encoder.width, len(encoder.blocks), heads.attn.num_heads],
-        "adapter": encoder.adapter is not None,
+        "size": [encoder.width, len(encoder.blocks), first.attn.num_heads],
     }
-    return EncoderSpec("ViTEncoder", options)
 
 
 def _vit_of_any_size(*, size: list[int], **options: Any) -> nn.Module:
     return ViTEncoder(size=ViTSize(*size), **options)
+
+
+def _wavelength_vit_of_any_size(*, size: list[int], **options: Any) -> nn.Module:
+    return WavelengthViT(size=ViTSize(*size), **options)

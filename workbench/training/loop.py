@@ -183,7 +183,7 @@ class Loop:
             self._require_number(step, found)
             if settings.clip_gradients is not None:
                 self.fabric.clip_gradients(
-                    self.model,  # type: ignore[arg-type]
+                    self.model,
                     self.optimiser,
                     max_norm=settings.clip_gradients,
                     error_if_nonfinite=False,

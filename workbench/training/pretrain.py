@@ -16,6 +16,7 @@ from workbench.datasets.positives import PairPolicy
 from workbench.datasets.statistics import BandStatistics
 from workbench.datasets.temporal_patches import TemporalPatches
 from workbench.errors import CheckpointError, ContractMismatchError, TrainingError
+from workbench.methods.recipes import Recipe
 from workbench.training.checkpoint import Card, package_versions
 from workbench.training.devices import make_fabric
 from workbench.training.encoders import describe_encoder
@@ -23,7 +24,7 @@ from workbench.training.logs import METRICS, Progress
 from workbench.training.loop import CHECKPOINT, Loop, Plan
 from workbench.training.run_state import RunState, read_state
 from workbench.training.sentinel import Finding
-from workbench.training.settings import PretrainSettings
+from workbench.training.settings import PretrainSettings, recipe_views
 from workbench.training.watching import Probe, Watcher
 
 log = logging.getLogger(__name__)
@@ -52,7 +53,8 @@ def pretrain(
     data: Patches | TemporalPatches,
     *,
     out: str | Path,
-    settings: PretrainSettings = PretrainSettings(),  # noqa: B008  # frozen
+    recipe: Recipe | None = None,
+    settings: PretrainSettings | None = None,
     views: Sequence[ViewOptions] | None = None,
     statistics: BandStatistics | None = None,
     seed: int = 0,
@@ -72,8 +74,9 @@ def pretrain(
             compares views, and as single dates if it does not.
         out: Folder of the run, made if it is missing: encoder.safetensors with its card, the
             state to go on from, metrics.csv and tensorboard.
-        settings: How long, how fast, how it is watched.
-        views: One for each view; None: as many random crops as the method needs.
+        recipe: Gives settings and views, where they are not given.
+        settings: How long, how fast, how it is watched; None: the recipe's, or the defaults.
+        views: One for each view; None: the recipe's, or as many random crops as the method needs.
         statistics: Of the training data; None: those of `data`, kept in `out`.
         seed: Of order, pairs, views and masks, >= 0; not of the initial weights.
         probe: Scores the encoder while it learns: `ProbeTask`.
@@ -90,6 +93,10 @@ def pretrain(
     if seed < 0:
         raise TrainingError(f"The seed must be >= 0, got {seed}.")
     folder = Path(out)
+    if settings is None:
+        settings = PretrainSettings() if recipe is None else PretrainSettings.from_recipe(recipe)
+    if views is None:
+        views = _default_views(method) if recipe is None else recipe_views(recipe)
     dataset = data if isinstance(data, TemporalPatches) else _shown(data, method, seed)
     _require_bands(method, dataset)
     fabric = make_fabric(settings)
@@ -99,7 +106,9 @@ def pretrain(
             stored_statistics(dataset.patches, folder / "statistics.json")
         fabric.barrier()
         statistics = stored_statistics(dataset.patches, folder / "statistics.json")
-    plan = _plan(method, dataset, folder, settings, views, statistics, seed, licence)
+    plan = _plan(method, dataset, folder, settings, views, statistics, seed)
+    card = _card(plan, statistics, recipe, licence)
+    plan = replace(plan, card=card)
     state = _state_of(plan)
     if state is not None and state.step >= plan.total:
         log.info("the run in %s is complete", folder)
@@ -134,48 +143,44 @@ def _plan(
     dataset: TemporalPatches,
     folder: Path,
     settings: PretrainSettings,
-    views: Sequence[ViewOptions] | None,
+    views: Sequence[ViewOptions],
     statistics: BandStatistics,
     seed: int,
-    licence: str,
 ) -> Plan:
-    shown = tuple(views) if views is not None else _default_views(method)
-    pipeline = ViewPipeline(
-        shown,
-        normalizer=Normalizer(statistics, dataset.contract, nodata_as=0.0),
-        reuse_memory=True,
-    )
+    normalizer = Normalizer(statistics, dataset.contract, nodata_as=0.0)
+    pipeline = ViewPipeline(views, normalizer=normalizer, reuse_memory=True)
     spec = describe_encoder(method.encoder)  # type: ignore[arg-type]
-    patches, policy = dataset.patches, dataset.policy
-    data = {
-        **patches.made_from,
-        "locations": len(dataset),
-        "counts": asdict(dataset.counts),
-        "pairs": None if policy is None else policy.to_dict(),
-        "dataset seed": dataset.seed,
-    }
-    name = type(method).__name__
-    view_list = [{k: _plain(v) for k, v in asdict(view).items()} for view in shown]
+    policy = dataset.policy
     identity = {
-        "method": name,
+        "method": type(method).__name__,
         "encoder": None if spec is None else asdict(spec),
-        "views": view_list,
-        "data": data,
+        "views": [{k: _plain(v) for k, v in asdict(view).items()} for view in views],
+        "data": {
+            **dataset.patches.made_from,
+            "locations": len(dataset),
+            "counts": asdict(dataset.counts),
+            "pairs": None if policy is None else policy.to_dict(),
+            "dataset seed": dataset.seed,
+        },
         "seed": seed,
         "settings": settings.to_dict(),
     }
-    card = Card(
-        contract=dataset.contract,
-        encoder=spec,
+    card = Card(contract=dataset.contract, encoder=spec)
+    return Plan(method, dataset, pipeline, settings, seed, folder, identity, card)
+
+
+def _card(plan: Plan, statistics: BandStatistics, recipe: Recipe | None, licence: str) -> Card:
+    named = {} if recipe is None else {"recipe": recipe.to_dict()}
+    return replace(
+        plan.card,
         statistics=statistics,
-        method=name,
-        recipe={"settings": settings.to_dict(), "views": view_list},
-        data=data,
-        seed=seed,
+        method=plan.identity["method"],
+        recipe={**named, "settings": plan.identity["settings"], "views": plan.identity["views"]},
+        data=plan.identity["data"],
+        seed=plan.seed,
         licence=licence,
         versions=package_versions(),
     )
-    return Plan(method, dataset, pipeline, settings, seed, folder, identity, card)
 
 
 def _default_views(method: nn.Module) -> tuple[ViewOptions, ...]:
@@ -196,7 +201,7 @@ def _state_of(plan: Plan) -> RunState | None:
     settings = PretrainSettings.from_dict(theirs.pop("settings"))
     ours.pop("settings")
     differs = [f"{name} differs" for name in ours if ours[name] != theirs.get(name)]
-    differs += replace(plan.settings).differences(settings)
+    differs += plan.settings.differences(settings)
     if differs:
         raise CheckpointError(
             f"A run goes on with the settings it was started with, but for the one in {plan.out} "

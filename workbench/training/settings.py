@@ -4,7 +4,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
+from workbench.datasets.augmentation_draws import ViewOptions
+from workbench.datasets.augmentations import multi_crop
 from workbench.errors import TrainingError
+from workbench.methods.recipes import Recipe
 
 OptimiserName = Literal["sgd", "adamw", "lars"]
 Rule = Literal["none", "linear", "sqrt"]
@@ -132,6 +135,21 @@ class PretrainSettings:
             )
         return cls(**values)
 
+    @classmethod
+    def from_recipe(cls, recipe: Recipe, **changes: Any) -> "PretrainSettings":
+        """Take the numbers of a recipe, but for what is given.
+
+        Raises:
+            TrainingError: If there is no such setting.
+
+        Example:
+            >>> from workbench.methods import recipe
+            >>> found = PretrainSettings.from_recipe(recipe("moco", "spectral_earth"), epochs=2)
+            >>> found.lr, found.optimiser, found.epochs
+            (0.001, 'sgd', 2)
+        """
+        return cls.from_dict({**recipe.training(), **changes})
+
     def differences(self, other: "PretrainSettings") -> list[str]:
         """List the settings by which another run gets other weights: "lr is 0.1, not 0.2"."""
         ours, theirs = self.to_dict(), other.to_dict()
@@ -165,6 +183,11 @@ class PretrainSettings:
                 "Lower `batch_size`, or take more data."
             )
         return locations // self.batch_size
+
+
+def recipe_views(recipe: Recipe, **changes: Any) -> tuple[ViewOptions, ...]:
+    """List the views of a recipe; changes are arguments of `multi_crop`, as `local_size`."""
+    return multi_crop(ViewOptions(**recipe.view), **{**recipe.crops, **changes})
 
 
 def _require(is_so: bool, name: str, value: object, what: str) -> None:
