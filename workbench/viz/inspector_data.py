@@ -186,7 +186,7 @@ def class_png(ids: NDArray[np.uint8], colours: Sequence[str]) -> bytes:
         colours: "#rrggbb" of each class.
     """
     palette = b"".join(bytes.fromhex(colour.removeprefix("#")) for colour in colours)
-    return _png(ids, 3, b"PLTE", palette + b"\x9a\x9a\x9a")
+    return _png(ids, 0, (b"PLTE", palette + b"\x9a\x9a\x9a"))
 
 
 def pack_spectra(bands: NDArray[np.float32]) -> PackedSpectra:
@@ -214,7 +214,7 @@ def pack_spectra(bands: NDArray[np.float32]) -> PackedSpectra:
     if known.any():
         planes[:, known] = counts + 1
     return PackedSpectra(
-        planes=_png(planes.reshape(-1, width), 0),
+        planes=_png(planes.reshape(-1, width), 2),
         low=tuple(low.tolist()),
         step=tuple(step.tolist()),
         basis=np.concatenate([mean.T, basis]).astype("<f4").tobytes(),
@@ -263,14 +263,20 @@ def _largest_region(differ: NDArray[np.bool_]) -> int:
     return int(np.bincount(labels.ravel())[1:].max()) if found else 0
 
 
-def _png(rows: NDArray[np.uint8], kind: int, extra: bytes = b"", content: bytes = b"") -> bytes:
-    """Write one byte a pixel, each row as its difference from the one above (filter 2)."""
+def _png(rows: NDArray[np.uint8], up: int, palette: tuple[bytes, bytes] | None = None) -> bytes:
+    """Write one byte a pixel.
+
+    Equal values compress best as they are (`up` 0), since A and B mostly repeat the target beside
+    them; measurements as differences from the row above (`up` 2, PNG's filter of that number).
+    """
     height, width = rows.shape
-    steps = np.diff(rows, axis=0, prepend=np.zeros((1, width), np.uint8))  # modulo 256
-    filtered = np.concatenate([np.full((height, 1), 2, np.uint8), steps], axis=1)
+    if up:
+        rows = np.diff(rows, axis=0, prepend=np.zeros((1, width), np.uint8))  # modulo 256
+    content = np.concatenate([np.full((height, 1), up, np.uint8), rows], axis=1).tobytes()
+    kind = 3 if palette else 0
     header = struct.pack(">IIBBBBB", width, height, 8, kind, 0, 0, 0)
-    chunks = [(b"IHDR", header), (extra, content)] if extra else [(b"IHDR", header)]
-    chunks += [(b"IDAT", zlib.compress(filtered.tobytes(), 9)), (b"IEND", b"")]
+    chunks = [(b"IHDR", header), *([palette] if palette else [])]
+    chunks += [(b"IDAT", zlib.compress(content, 7)), (b"IEND", b"")]
     body = b"".join(
         struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
         for name, data in chunks

@@ -10,25 +10,25 @@ function openInspector() {
     blind: false, rater: "rater 1", votes: {}, details: window.innerWidth >= 980, theme: "", view: { x: 0, y: 0, zoom: 1 }, probe: null, focus: null,
   };
   const store = patchStore(set), app = { set, state, patch: null, order: [], layers: layerMaker(set) };
-  let asked = 0, ticking = 0, saving = 0, current = null;
+  let asked = 0, ticking = 0, saving = 0;
 
   // ---- what is shown where
   const pair = () => (state.swapped ? ["b", "a"] : ["a", "b"]);
   app.sources = () => ["image", "target", ...(state.blind ? ["left", "right"] : pair())];
-  app.modelOf = (source) => {
+  app.modelOf = (source, patch = app.patch) => {
     if (source !== "left" && source !== "right") return source;
-    return firstIsLeft(set.seed, state.rater, app.patch?.meta.id ?? "") === (source === "left") ? "a" : "b";
+    return firstIsLeft(set.seed, state.rater, patch?.meta.id ?? "") === (source === "left") ? "a" : "b";
   };
   app.nameOf = (source) => ({ image: "Image", target: "Target", left: "Left", right: "Right", a: set.names[0], b: set.names[1] })[source];
   app.colourOf = (k) => (set.classes[k] ? (state.shown[k] ? set.classes[k][state.palette] : HIDDEN_COLOUR) : IGNORED_COLOUR);
-  app.look = () => current ?? (current = {
+  app.look = (patch = app.patch) => ({
     palette: state.palette, shown: state.shown, tolerance: state.tolerance, composite: state.composite, rgb: state.rgb,
-    first: app.modelOf(app.sources()[2]), second: app.modelOf(app.sources()[3]),
+    first: app.modelOf(app.sources()[2], patch), second: app.modelOf(app.sources()[3], patch),
   });
-  app.linesOver = (source) => {
-    const look = app.look(), outline = (model) => app.layers.outline(app.patch, model, look), model = app.modelOf(source);
+  app.linesOver = (source, patch = app.patch) => {
+    const look = app.look(patch), outline = (model) => app.layers.outline(patch, model, look), model = app.modelOf(source, patch);
     const isModel = model === "a" || model === "b";
-    if (state.overlay === "boundary") return [isModel ? app.layers.boundary(app.patch, model, look) : outline("target")];
+    if (state.overlay === "boundary") return [isModel ? app.layers.boundary(patch, model, look) : outline("target")];
     if (state.overlay !== "outline") return [];
     if (source === "image") return [outline("target"), outline(look.first), outline(look.second)];
     return isModel ? [outline("target"), outline(model)] : [outline("target")];
@@ -53,7 +53,6 @@ function openInspector() {
 
   function frame() {
     asked = 0;
-    current = null;
     const index = app.order[state.at];
     document.body.classList.toggle("empty", index === undefined);
     if (index !== undefined) {
@@ -91,7 +90,8 @@ function openInspector() {
   // The neighbours are decoded while nothing else is to be done, so that the next key finds them.
   function near(index) {
     const idle = window.requestIdleCallback ?? ((work) => setTimeout(work, 50));
-    idle(() => { for (const step of [1, -1, 2]) { const other = app.order[state.at + step]; if (other !== undefined && other !== index) store.load(other).catch(fail); } });
+    const others = [1, -1, 2].map((step) => app.order[state.at + step]).filter((other) => other !== undefined && other !== index);
+    idle(() => others.forEach((other) => store.load(other).then((patch) => idle(() => panes.prepare(patch)), fail)));
   }
 
   function fail(error) {

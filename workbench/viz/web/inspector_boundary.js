@@ -44,18 +44,6 @@ function squaredDistances(edges, column, width) {
   return squared;
 }
 
-// Both boundaries, and for each of their pixels how far the other one is.
-function comparedBoundaries(patch, model, ignored, shown) {
-  const { ids, width, height } = patch;
-  const ours = classEdges(ids[model], ids.target, width, height, ignored, shown);
-  const theirs = classEdges(ids.target, ids.target, width, height, ignored, shown);
-  return {
-    ours, theirs,
-    fromOurs: squaredDistances(ours, columnDistance(theirs, width, height), width),
-    fromTheirs: squaredDistances(theirs, columnDistance(ours, width, height), width),
-  };
-}
-
 const BOUNDARY = { AGREED: 1, SHIFTED: 2, FALSE: 3, MISSED: 4 };
 
 // What each boundary pixel is at a tolerance in px: agreed (0 apart), shifted (within), false (only predicted),

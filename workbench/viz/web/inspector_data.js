@@ -24,8 +24,8 @@ function bytesOf(base64) {
   return bytes;
 }
 
-// PNGs as inspector_data.py writes them: one byte a pixel, every row the difference from the one above. They are not
-// read through a canvas, so that no colour management or privacy setting changes a class index.
+// PNGs as inspector_data.py writes them: one byte a pixel, rows as they are or as differences from the one above. They
+// are not read through a canvas, so that no colour management or privacy setting changes a class index.
 async function decodePlanes(png) {
   const view = new DataView(png.buffer, png.byteOffset, png.byteLength);
   let width = 0, height = 0, packed = null;
@@ -39,8 +39,10 @@ async function decodePlanes(png) {
   const rows = new Uint8Array(await new Response(stream).arrayBuffer());
   const values = new Uint8Array(width * height);
   for (let y = 0, to = 0; y < height; y++) {
-    let from = y * (width + 1) + 1;
-    for (let x = 0; x < width; x++, to++, from++) values[to] = y ? rows[from] + values[to - width] : rows[from];
+    const from = y * (width + 1) + 1;
+    values.set(rows.subarray(from, from + width), to);
+    if (y && rows[from - 1] === 2) for (let x = 0; x < width; x++) values[to + x] += values[to + x - width];
+    to += width;
   }
   return { width, height, values };
 }

@@ -37,12 +37,18 @@ function layerMaker(set) {
     return patch.layers.get(key) ?? patch.layers.set(key, make());
   }
   const shownKey = (look) => look.shown.map(Number).join("");
-  const compared = (patch, model, look) => kept(patch, `compared ${model} ${shownKey(look)}`,
-    () => comparedBoundaries(patch, model, ignored, look.shown));
-  const kinds = (patch, model, look) => kept(patch, `kinds ${model} ${shownKey(look)} ${look.tolerance}`,
-    () => boundaryKinds(compared(patch, model, look), look.tolerance));
   const edges = (patch, source, look) => kept(patch, `edges ${source} ${shownKey(look)}`,
     () => classEdges(patch.ids[source], patch.ids.target, patch.width, patch.height, ignored, look.shown));
+  const column = (patch, source, look) => kept(patch, `column ${source} ${shownKey(look)}`,
+    () => columnDistance(edges(patch, source, look), patch.width, patch.height));
+  // Both boundaries, and for each of their pixels how far the other one is.
+  const compared = (patch, model, look) => kept(patch, `compared ${model} ${shownKey(look)}`, () => {
+    const ours = edges(patch, model, look), theirs = edges(patch, "target", look);
+    const fromOurs = squaredDistances(ours, column(patch, "target", look), patch.width);
+    return { ours, theirs, fromOurs, fromTheirs: squaredDistances(theirs, column(patch, model, look), patch.width) };
+  });
+  const kinds = (patch, model, look) => kept(patch, `kinds ${model} ${shownKey(look)} ${look.tolerance}`,
+    () => boundaryKinds(compared(patch, model, look), look.tolerance));
 
   return {
     classes: (patch, source, look) => kept(patch, `classes ${source} ${look.palette} ${shownKey(look)}`,
@@ -70,20 +76,48 @@ function layerMaker(set) {
         return { key, values: sides.map((side) => (side ? 1 : 0)), sides, colours: ["", OVERLAY_COLOURS[role]] };
       });
     },
-    // Lines as a picture with one pixel for `step` × `step` of the patch: the most important kind shows.
-    coarse: (patch, lines, step) => kept(patch, `coarse ${lines.key} ${step}`, () => {
-      const width = Math.ceil(patch.width / step), height = Math.ceil(patch.height / step);
-      const most = new Uint8Array(width * height);
-      for (let y = 0, p = 0; y < patch.height; y++) {
-        for (let x = 0; x < patch.width; x++, p++) {
-          const cell = Math.floor(y / step) * width + Math.floor(x / step);
-          if (lines.values[p] > most[cell]) most[cell] = lines.values[p];
-        }
-      }
-      return painted(most, width, height, Uint32Array.from([0, ...lines.colours.slice(1).map((colour) => word(colour))]));
-    }),
+    // Lines as a picture. From afar one of its pixels stands for several of the patch and the most important kind
+    // shows; from nearer a pixel of the patch has two or three of its own, and lines run between pixels.
+    lines(patch, lines, scale) {
+      const step = scale < 1 ? Math.round(1 / scale) : 1, grow = Math.min(3, Math.max(1, Math.round(scale)));
+      const table = Uint32Array.from([0, ...lines.colours.slice(1).map((colour) => word(colour))]);
+      return kept(patch, `${lines.key} ${step} ${grow}`, () => (grow > 1 ? grownLines(patch, lines, grow, table)
+        : painted(thinnedKinds(patch, lines.values, step), Math.ceil(patch.width / step), Math.ceil(patch.height / step), table)));
+    },
     counts: (patch, model, look) => kinds(patch, model, look).counts,
   };
+}
+
+// The most important kind of each square of `step` × `step` pixels.
+function thinnedKinds(patch, values, step) {
+  if (step === 1) return values;
+  const { width, height } = patch, wide = Math.ceil(width / step), most = new Uint8Array(wide * Math.ceil(height / step));
+  for (let y = 0, p = 0; y < height; y++) {
+    const row = Math.floor(y / step) * wide;
+    for (let x = 0; x < width; x++, p++) {
+      if (!values[p]) continue;
+      const cell = row + Math.floor(x / step);
+      if (values[p] > most[cell]) most[cell] = values[p];
+    }
+  }
+  return most;
+}
+
+// Every pixel `grow` times as large, with lines of two pixels where its sides are marked.
+function grownLines(patch, lines, grow, table) {
+  const { width, height } = patch, wide = width * grow, high = height * grow, kinds = new Uint8Array(wide * high);
+  const mark = (x0, x1, y0, y1, kind) => {
+    for (let y = y0; y < Math.min(y1, high); y++) kinds.fill(kind, y * wide + x0, y * wide + Math.min(x1, wide));
+  };
+  for (let y = 0, p = 0; y < height; y++) {
+    for (let x = 0; x < width; x++, p++) {
+      const kind = lines.values[p], right = (x + 1) * grow, below = (y + 1) * grow;
+      if (!kind) continue;
+      if (lines.sides[p] & 1) mark(right - 1, right + 1, y * grow, below + 1, kind);
+      if (lines.sides[p] & 2) mark(x * grow, right + 1, below - 1, below + 1, kind);
+    }
+  }
+  return painted(kinds, wide, high, table);
 }
 
 // Three bands as red, green and blue, each stretched between its 2nd and 98th percentile.

@@ -1,6 +1,6 @@
 // The panes: canvases that share one view of the patch, moved by pointer or keys.
 
-const LINE_PIXELS = 160000; // up to this many pixels in view, boundaries are drawn as lines between them
+const LINE_PIXELS = 16000; // up to this many pixels in view, boundaries are drawn as sharp lines between them
 const CANVAS_COLOURS = { plain: "#e9ecef", dark: "#15181c" };
 
 // Where the patch lies in a pane of `width` × `height` CSS pixels: x0, y0 and the size of a pixel.
@@ -150,9 +150,9 @@ function panesOf(app) {
     const left = Math.max(0, Math.floor(-x0 / scale)), right = Math.min(patch.width, Math.ceil((width - x0) / scale));
     const top = Math.max(0, Math.floor(-y0 / scale)), bottom = Math.min(patch.height, Math.ceil((height - y0) / scale));
     if ((right - left) * (bottom - top) > LINE_PIXELS) {
-      const step = Math.max(1, Math.round(1 / scale)), layer = app.layers.coarse(patch, lines, step);
-      context.imageSmoothingEnabled = false;
-      context.drawImage(layer, x0, y0, layer.width * step * scale, layer.height * step * scale);
+      const layer = app.layers.lines(patch, lines, scale), step = scale < 1 ? Math.round(1 / scale) : 0;
+      context.imageSmoothingEnabled = layer.width > patch.width;
+      context.drawImage(layer, x0, y0, step ? layer.width * step * scale : patch.width * scale, step ? layer.height * step * scale : patch.height * scale);
       return;
     }
     const paths = lines.colours.map(() => new Path2D());
@@ -194,6 +194,18 @@ function panesOf(app) {
     context.fillText(metresText(length), 15, height - 18);
   }
 
+  // Make what a patch will be drawn from, in the same look and at the same zoom.
+  function prepare(patch) {
+    const look = app.look(), [width, height] = size(), { scale } = placed(state.view, patch, width, height);
+    for (const source of new Set(panes.flatMap((one) => one.sources))) {
+      if (source === "image") app.layers.picture(patch, look);
+      else app.layers.classes(patch, app.modelOf(source, patch), look);
+      for (const lines of app.linesOver(source, patch)) app.layers.lines(patch, lines, scale);
+    }
+    if (state.overlay === "difference") app.layers.difference(patch, app.look(patch));
+  }
+
+  const size = () => [panes[0]?.element.clientWidth ?? 1, panes[0]?.element.clientHeight ?? 1];
   const pixelAt = (event, one) => {
     const box = one.element.getBoundingClientRect(), at = placed(state.view, app.patch, box.width, box.height);
     return { x: (event.clientX - box.left - at.x0) / at.scale, y: (event.clientY - box.top - at.y0) / at.scale, scale: at.scale };
@@ -230,5 +242,5 @@ function panesOf(app) {
   }
 
   new ResizeObserver(() => { arrange(); app.render(); }).observe(host);
-  return { build, paint, size: () => [panes[0]?.element.clientWidth ?? 1, panes[0]?.element.clientHeight ?? 1] };
+  return { build, paint, prepare, size };
 }

@@ -31,8 +31,8 @@ function probePanel(app) {
       row("Image", null, imageValue(p)),
       ...["target", ...app.sources().slice(2)].map((source) => {
         const id = patch.ids[app.modelOf(source)][p];
-        const right = source === "target" || target === set.classes.length ? "" : id === target ? " ✓" : " ✗";
-        return row(app.nameOf(source), app.colourOf(id), (set.classes[id]?.name ?? "no label") + right);
+        const verdict = source === "target" || target === set.classes.length ? "" : id === target ? " ✓" : " ✗";
+        return row(app.nameOf(source) + verdict, app.colourOf(id), set.classes[id]?.name ?? "no label");
       }),
     );
     paintSpectrum(patch.spectra?.at(p) ?? null);

@@ -1,0 +1,360 @@
+"""The inspector in a browser without a network: saved to disk, in JupyterLab live and untrusted."""
+
+import base64
+import io
+import json
+
+import nbformat
+import numpy as np
+import pytest
+from PIL import Image
+from scipy import ndimage
+
+from tests.browser.conftest import needs_chromium
+from tests.browser.test_notebooks_in_lab import KERNEL, RUN_ALL, open_notebook, shown_cell
+from workbench.errors import VoteError
+from workbench.viz import Inspector, InspectorPatch
+from workbench.viz.votes import read_votes
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow, needs_chromium]
+
+CLASSES = [("forest", "#228833"), ("water", "#3366cc"), ("crops", "#eecc66")]
+HOSTILE = '</script><img src=x onerror="alert(1)">'
+DRAWN = """(key) => new Promise((done) => {
+  const told = () => done(document.body.dataset.patch);
+  document.addEventListener("inspector-drawn", told, {once: true});
+  document.dispatchEvent(new KeyboardEvent("keydown", {key, bubbles: true}));
+})"""
+CANVAS = "(n) => document.querySelectorAll('#panes canvas')[n].toDataURL('image/png')"
+SHOWN = """async (id) => {
+  const {set, order, layers} = inspector;
+  inspector.go(order.findIndex((k) => set.patches[k].id === id));
+  while (inspector.patch?.meta.id !== id) await new Promise((go) => setTimeout(go, 20));
+  const {patch} = inspector, look = {...inspector.look(), tolerance: 2};
+  return {
+    maps: ["target", "a", "b"].map((name) => Array.from(patch.ids[name])),
+    counts: ["a", "b"].map((model) => layers.counts(patch, model, look)),
+    spectrum: patch.spectra && Array.from(patch.spectra.at(101)),
+  };
+}"""
+PLACED = """() => {
+  const {clientWidth, clientHeight} = document.querySelector(".pane");
+  return placed(inspector.state.view, inspector.patch, clientWidth, clientHeight);
+}"""
+UNNAMED = """() => {
+  const kinds = "button, select, input, canvas[role=img], [role=slider]";
+  const all = [...document.querySelectorAll(kinds)];
+  const named = (e) => e.ariaLabel || e.title || e.textContent.trim() || e.closest("label");
+  return all.filter((e) => !named(e)).length;
+}"""
+
+
+def made_maps(rng, shape=(60, 48), classes=3):
+    fields = [ndimage.gaussian_filter(rng.standard_normal(shape), 4) for _ in range(classes)]
+    wander = [ndimage.gaussian_filter(rng.standard_normal(shape), 3) for _ in range(classes)]
+    target = np.argmax(fields, axis=0)
+    return target, np.roll(target, 1, axis=1), np.argmax(np.add(fields, 0.6 * np.array(wander)), 0)
+
+
+def made_patches(count=30):
+    for k in range(count):
+        rng = np.random.default_rng(k)
+        target, a, b = made_maps(rng)
+        target = target.copy()
+        target[:6, :20] = 3
+        image = rng.integers(0, 256, (*target.shape, 3), dtype=np.uint8)
+        bands = rng.random((20, *target.shape)) if k < 2 else None
+        name = HOSTILE if k == 3 else f"patch {k:02d}"
+        scores = {"boundary": float("nan") if k == 5 else float(np.sin(k))}
+        yield InspectorPatch(name, image, target, a, b, scores, bands)
+
+
+@pytest.fixture(scope="module")
+def inspector():
+    names = ("ResNet <i>18</i>", "ViT")
+    return Inspector(made_patches(), CLASSES, gsd=30.0, names=names, title="Tied <b>models</b>")
+
+
+@pytest.fixture
+def page(inspector, open_page, tmp_path):
+    """The saved page, opened and drawn."""
+    shown = open_page(width=1200, height=800)
+    shown.goto(inspector.save(tmp_path / "compare.html").as_uri())
+    shown.wait_for_selector("body[data-ready]")
+    return shown
+
+
+def pixels(page, pane):
+    png = base64.b64decode(page.evaluate(CANVAS, pane).partition(",")[2])
+    return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
+
+
+def edges(ids, target):
+    """Pixels with another class to the right or below, both labelled; by the definition."""
+    found = np.zeros(ids.shape, bool)
+    for y, x in np.ndindex(*ids.shape):
+        for v, u in ((y, x + 1), (y + 1, x)):
+            if v < ids.shape[0] and u < ids.shape[1] and target[y, x] < 3 and target[v, u] < 3:
+                found[y, x] |= ids[y, x] != ids[v, u]
+    return found
+
+
+def test_the_page_holds_the_maps_bit_for_bit_and_counts_boundaries_by_definition(page):
+    for patch in list(made_patches())[:4]:
+        ids = page.evaluate(SHOWN, patch.id)
+        for got, given in zip(ids["maps"], (patch.target, patch.a, patch.b), strict=True):
+            assert np.array_equal(np.reshape(got, given.shape), given)
+        theirs = edges(patch.target, patch.target)
+        for counts, model in zip(ids["counts"], (patch.a, patch.b), strict=True):
+            ours = edges(model, patch.target)
+            away = ndimage.distance_transform_edt(~theirs)[ours]
+            missed = (ndimage.distance_transform_edt(~ours)[theirs] > 2).sum()
+            assert counts["false"] == (away > 2).sum()
+            assert counts["shifted"] == ((away > 0) & (away <= 2)).sum()
+            assert counts["agreed"] == (away == 0).sum()
+            assert counts["missed"] <= missed  # where both meet, the predicted one is told
+        if patch.bands is not None:
+            error = np.subtract(ids["spectrum"], patch.bands[:, *divmod(101, 48)])
+            assert np.sqrt(np.mean(error**2)) < 0.35  # noise, of which 8 components keep a part
+
+
+def test_hostile_names_are_shown_as_text(page):
+    assert page.locator("#title").inner_text() == "Tied <b>models</b>"
+    assert page.locator("#panes figcaption").nth(2).inner_text() == "ResNet <i>18</i>"
+    page.evaluate("() => inspector.go(inspector.order.indexOf(3))")
+    page.wait_for_function("(id) => document.body.dataset.patch === id", arg=HOSTILE)
+    assert HOSTILE in page.locator("#place").inner_text()
+    assert page.locator("img").count() == 0
+
+
+def test_panes_zoom_and_move_together(open_page, tmp_path):
+    rng = np.random.default_rng(0)
+    colours = np.array([[0xE6, 0x9F, 0x00], [0x56, 0xB4, 0xE9], [0x00, 0x9E, 0x73]], np.uint8)
+    target = made_maps(rng, (64, 64))[0]
+    patch = InspectorPatch("same", colours[target], target, target, target)
+    page = open_page(width=1200, height=800)
+    saved = Inspector([patch], CLASSES, gsd=30.0, lossless=True).save(tmp_path / "same.html")
+    page.goto(saved.as_uri())
+    page.wait_for_selector("body[data-ready]")
+    before = pixels(page, 1)
+    page.locator(".pane").nth(2).hover(position={"x": 250, "y": 120})
+    page.mouse.wheel(0, -240)
+    page.mouse.wheel(0, -240)
+    page.wait_for_timeout(60)
+    page.mouse.down()
+    page.mouse.move(500, 400, steps=3)
+    page.mouse.up()
+    page.mouse.move(5, 5)
+    page.wait_for_timeout(100)
+    panes = [pixels(page, k)[:-40] for k in range(4)]  # without the scale bar
+    assert page.evaluate("() => inspector.state.view.zoom") > 1.5
+    assert not np.array_equal(panes[1], before[:-40])
+    for other in (0, 2, 3):
+        assert np.array_equal(panes[other], panes[1])
+    page.keyboard.press("0")
+    page.wait_for_timeout(100)
+    assert np.array_equal(pixels(page, 1), before)
+
+
+def test_the_divider_uncovers_one_model_and_then_the_other(page, inspector):
+    first = inspector.ranked()[0]
+    patch = next(p for p in made_patches() if p.id == first.id)
+    page.keyboard.press("w")
+    page.wait_for_selector(".divider")
+    box = page.locator("#panes").bounding_box()
+    for share in (0.3, 0.6):
+        handle = page.locator(".divider").bounding_box()
+        page.mouse.move(handle["x"] + 10, handle["y"] + 40)
+        page.mouse.down()
+        page.mouse.move(box["x"] + share * box["width"], handle["y"] + 60, steps=4)
+        page.mouse.up()
+        page.wait_for_timeout(80)
+        seen = pixels(page, 0)
+        divider = page.evaluate("() => inspector.state.divider")
+        assert divider == pytest.approx(share, abs=0.02)
+        at = page.evaluate(PLACED)
+        colours = np.array([[0xE6, 0x9F, 0x00], [0x56, 0xB4, 0xE9], [0x00, 0x9E, 0x73]])
+        for y, x in [(10, 5), (30, 12), (30, 24), (50, 40), (20, 45)]:
+            px = int(at["x0"] + (x + 0.5) * at["scale"])
+            py = int(at["y0"] + (y + 0.5) * at["scale"])
+            if abs(px - divider * seen.shape[1]) < 15:
+                continue
+            expected = (patch.a if px < divider * seen.shape[1] else patch.b)[y, x]
+            assert np.array_equal(seen[py, px], colours[expected])
+    page.locator(".divider").focus()
+    page.keyboard.press("ArrowLeft")  # by key too, and the patch stays
+    assert page.evaluate("() => inspector.state.divider") == pytest.approx(divider - 0.02)
+    assert page.evaluate("() => inspector.state.at") == 0
+
+
+def test_patches_are_sorted_and_filtered(page, inspector):
+    scores = {p.id: p.scores["boundary"] for p in inspector}
+    known = sorted((n for n in scores if not np.isnan(scores[n])), key=lambda n: -scores[n])
+    order = "() => inspector.order.map((k) => inspector.set.patches[k].id)"
+    page.select_option("#sort", "boundary")
+    assert page.evaluate(order) == [*known, "patch 05"]
+    assert page.locator(".card[aria-selected=true]").get_attribute("title") == known[0]
+    page.click("#direction")
+    assert page.evaluate(order) == [*known[::-1], "patch 05"]
+    page.select_option("#filter-size", str(64 * 900))
+    large = {p.id for p in inspector if p.largest >= 64}
+    assert 0 < len(large) < len(inspector)
+    assert set(page.evaluate(order)) == large
+    assert page.locator("#count").inner_text() == f"{len(large)} of 30 pass"
+    page.select_option("#filter-class", "1")
+    watery = {p.id for p in inspector if 1 in p.differing}
+    assert set(page.evaluate(order)) == large & watery
+
+
+def test_everything_is_reached_by_keys(page, inspector):
+    ids = [patch.id for patch in inspector.ranked()]
+    assert page.evaluate(DRAWN, "ArrowRight") == ids[1]
+    assert page.evaluate(DRAWN, "ArrowLeft") == ids[0]
+    for key, place in (("End", -1), ("Home", 0)):
+        page.keyboard.press(key)
+        page.wait_for_function("(id) => document.body.dataset.patch === id", arg=ids[place])
+    for key, name in (("d", "difference"), ("b", "boundary"), ("o", "outline")):
+        page.keyboard.press(key)
+        assert page.evaluate("() => inspector.state.overlay") == name
+        page.wait_for_timeout(50)
+        assert page.locator("#key").inner_text()
+    page.keyboard.press("f")
+    shown = page.locator("#panes figcaption")
+    assert shown.inner_text() == "ResNet <i>18</i>"
+    page.keyboard.press("Space")
+    page.wait_for_timeout(50)
+    assert shown.inner_text() == "ViT"
+    page.keyboard.press("s")
+    page.keyboard.press("x")
+    assert page.locator("#panes figcaption").all_inner_texts()[2:] == ["ViT", "ResNet <i>18</i>"]
+    page.keyboard.press("Shift+ArrowDown")
+    assert page.evaluate("() => inspector.state.probe") == {"x": 24, "y": 31}
+    page.keyboard.press("?")
+    assert page.locator("#keys").is_visible()
+    page.keyboard.press("Escape")
+    page.keyboard.press("Tab")
+    assert page.evaluate("() => document.activeElement.tagName") in ("BUTTON", "DIV", "FIGURE")
+    assert page.evaluate(UNNAMED) == 0
+
+
+def test_votes_are_blind_kept_and_taken_along(page, inspector, tmp_path):
+    page.keyboard.press("v")
+    assert page.locator("#panes figcaption").all_inner_texts() == [
+        "Image",
+        "Target",
+        "Left",
+        "Right",
+    ]
+    assert not page.locator("#scores").is_visible()
+    options = page.locator("#sort option").all_inner_texts()
+    assert not any("right" in option for option in options)
+    for key in "1231":
+        before = page.evaluate("() => inspector.state.at")
+        page.keyboard.press(key)
+        page.wait_for_function("(n) => inspector.state.at === n + 1", arg=before)
+    assert page.locator("#ballot [role=status]").inner_text() == "4 of 30 voted"
+    with page.expect_download() as download:
+        page.get_by_text("Download votes").click()
+    download.value.save_as(tmp_path / "votes.json")
+    votes = read_votes(tmp_path / "votes.json", comparison=inspector.comparison)
+    assert votes["patch"].tolist() == [patch.id for patch in inspector.ranked()[:4]]
+    assert votes["choice"].tolist() == ["left", "tie", "right", "left"]
+    sides = page.evaluate("() => inspector.set.patches.map((p) => firstIsLeft(0, 'rater 1', p.id))")
+    assert 8 <= sum(sides) <= 22
+    known = {p.id: "A" if left else "B" for p, left in zip(inspector, sides, strict=True)}
+    assert votes["left"].tolist() == [known[patch] for patch in votes["patch"]]
+    other = Inspector(list(made_patches(6)), CLASSES, gsd=30.0)
+    with pytest.raises(VoteError, match="Votes must be of one comparison"):
+        read_votes(tmp_path / "votes.json", comparison=other.comparison)
+    page.reload()
+    page.wait_for_selector("body[data-ready]")
+    page.wait_for_timeout(100)
+    assert page.locator("#ballot [role=status]").inner_text() == "4 of 30 voted"
+    assert page.evaluate("() => inspector.patch.meta.id") == inspector.ranked()[4].id
+
+
+def test_two_thousand_patches_keep_few_cards_in_the_page(open_page, tmp_path):
+    target, a, b = made_maps(np.random.default_rng(0), (16, 16))
+    image = np.zeros((16, 16, 3), np.uint8)
+    many = Inspector(
+        (InspectorPatch(f"p{k:04d}", image, target, a, b) for k in range(2000)), CLASSES, gsd=10.0
+    )
+    page = open_page(width=1000, height=700)
+    page.goto(many.save(tmp_path / "many.html").as_uri())
+    page.wait_for_selector("body[data-ready]")
+    page.keyboard.press("End")
+    page.wait_for_function("() => document.body.dataset.patch === 'p1999'")
+    assert page.locator(".card").count() < 40
+    assert page.locator(".card[aria-selected=true]").get_attribute("title") == "p1999"
+
+
+SETUP = """\
+from tests.browser.test_inspector import CLASSES, made_patches
+from workbench.viz import Inspector
+from workbench.viz.controls import InspectorWidget
+inspector = Inspector(made_patches(4), CLASSES, gsd=30.0)
+"""
+
+
+@pytest.fixture
+def notebook(workplace, inspector):
+    """A live notebook, and a saved one whose output was made elsewhere."""
+    from tests.browser.conftest import ROOT
+
+    path = f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
+    cells = [
+        nbformat.v4.new_code_cell(path + SETUP, id="setup"),
+        nbformat.v4.new_code_cell("inspector", id="view"),
+        nbformat.v4.new_code_cell("InspectorWidget(inspector, votes='v.parquet')", id="widget"),
+    ]
+    live = workplace / "inspect_live.ipynb"
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), live)
+    data = Inspector(list(made_patches(4)), CLASSES, gsd=30.0)._repr_mimebundle_()
+    output = nbformat.v4.new_output("execute_result", data, execution_count=1)
+    cell = nbformat.v4.new_code_cell("inspector", id="view", outputs=[output])
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), workplace / "inspect_saved.ipynb")
+    return live
+
+
+def test_in_lab_the_page_lives_and_python_hears_of_votes(lab, notebook, open_page, tmp_path):
+    page = open_page(lab)
+    open_notebook(page, lab, notebook.name)
+    page.evaluate(KERNEL)
+    assert page.evaluate(RUN_ALL)
+    frame = shown_cell(page, "view").locator("iframe")
+    frame.wait_for(state="visible", timeout=20_000)
+    frame.element_handle().content_frame().wait_for_selector("body[data-ready]")
+    page.screenshot(path=tmp_path / "view.png")
+    frame = shown_cell(page, "widget").locator("iframe")
+    frame.wait_for(state="visible", timeout=20_000)
+    inside = frame.element_handle().content_frame()
+    inside.wait_for_selector("body[data-ready]")
+    inside.locator("#blind").click()
+    inside.locator("#ballot button").first.click()
+    inside.locator("#ballot button").nth(2).click()
+    page.screenshot(path=tmp_path / "widget.png")
+    kept = notebook.with_name("v.parquet")
+    for _ in range(50):
+        page.wait_for_timeout(100)
+        if kept.exists() and len(read_votes(kept)) == 2:
+            break
+    assert read_votes(kept)["choice"].tolist() == ["left", "right"]
+
+
+def test_reopened_untrusted_the_picture_stands_in(lab, notebook, open_page, tmp_path):
+    page = open_page(lab)
+    open_notebook(page, lab, "inspect_saved.ipynb")
+    cell = shown_cell(page, "view")
+    picture = cell.locator(".jp-OutputArea-output img")
+    picture.wait_for(state="visible", timeout=20_000)
+    assert picture.bounding_box()["height"] > 300
+    assert cell.locator("iframe").count() == 0
+    page.screenshot(path=tmp_path / "untrusted.png")
+
+
+def test_the_view_state_is_small(page):
+    page.evaluate("() => inspector.go(3)")
+    page.wait_for_timeout(400)
+    kept = page.evaluate("() => JSON.stringify({...localStorage})")
+    assert len(kept) < 2000
+    assert json.loads(kept)
