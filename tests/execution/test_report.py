@@ -1,11 +1,13 @@
+import base64
 import re
+import zlib
 from html.parser import HTMLParser
 
 import pandas as pd
 import pytest
 from PIL import Image
 
-from workbench.execution import RunFolder, external_references
+from workbench.execution import RunFolder, external_references, report_pages
 from workbench.execution.artifacts import read_outputs
 from workbench.execution.files import write_text
 from workbench.execution.records import (
@@ -88,7 +90,8 @@ def test_nothing_is_fetched_and_every_link_leads_somewhere(page, tmp_path):
 
 
 def test_text_from_elsewhere_is_never_markup(page):
-    assert "<script" not in page
+    ours = ('<script type="text/plain">', "<script>\nfor (const box of")
+    assert page.count("<script") == len(ours) == sum(page.count(begin) for begin in ours)
     assert page.count("&lt;script&gt;") > 10
 
 
@@ -118,3 +121,18 @@ def test_a_broken_picture_is_linked_and_logged(run, tmp_path, caplog):
     page = write_report(run, tmp_path).read_text(encoding="utf-8")
     assert '<img src="figures/f.png"' in page
     assert "cannot be read as a picture" in caplog.text
+
+
+def test_an_interactive_page_is_carried_whole_unless_it_is_too_large(tmp_path, monkeypatch):
+    out = RunFolder(tmp_path, step="01")
+    out.page("<!DOCTYPE html><p>grün</p>", "small")
+    out.page("".join(map(str, range(20_000))), "large")
+    monkeypatch.setattr(report_pages, "PAGE_BYTES", 10_000)
+    step = StepRecord("01", "01.ipynb", "ok", artifacts=read_outputs(tmp_path, "01")["artifacts"])
+    run = RunRecord("r", "R", "c", "workbench run", "ok", steps=[step])
+    page = write_report(run, tmp_path).read_text(encoding="utf-8")
+    packed = re.findall(r'<script type="text/plain">([^<]*)</script>', page)
+    unpacked = [zlib.decompress(base64.b64decode(text)).decode() for text in packed]
+    assert unpacked == ["<!DOCTYPE html><p>grün</p>"]
+    assert page.count("not carried here") == 1
+    assert page.count('href="maps/large.html"') == 1

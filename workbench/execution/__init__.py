@@ -3,6 +3,7 @@
 run_chain           notebooks in the order of what they need; finished steps are left alone
 run_sweep           a chain for every combination of parameter values
 run_notebook        one notebook, with checked parameters, into a run folder
+run_torchrun        one training in several processes, followed from a notebook
 submit              runs as jobs of Slurm, or as processes of this machine
 compare_runs        what differs between two runs: parameters, code, numbers, tables, figures
 list_runs           the runs that were made, with the status that is true now
@@ -19,6 +20,7 @@ ChainTask           one run, as it is carried to a cluster
 from workbench.execution.artifacts import RunFolder
 from workbench.execution.cluster import ChainTask, ClusterOptions, submit
 from workbench.execution.history import list_runs
+from workbench.execution.launch import run_torchrun
 from workbench.execution.notebooks import run_notebook
 from workbench.execution.offline import external_references
 from workbench.execution.parameters import check_parameters
@@ -42,5 +44,6 @@ __all__ = [
     "run_chain",
     "run_notebook",
     "run_sweep",
+    "run_torchrun",
     "submit",
 ]

@@ -10,13 +10,14 @@ import logging
 import math
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from workbench.errors import NotebookRunError
 from workbench.execution.files import atomic_path, sha256_of, write_json, write_text
 from workbench.execution.offline import external_references
+from workbench.execution.stages import run_stage
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -194,6 +195,41 @@ class RunFolder:
             "citation": " ".join(entry.citation.split()),
         }
         write_json(outputs_path(self.root, self.step), outputs)
+
+    def stage(
+        self,
+        name: str,
+        make: Callable[[Path], object],
+        *,
+        parameters: Mapping[str, Any] | None = None,
+        inputs: Iterable[str | Path] = (),
+        keep_partial: bool = False,
+    ) -> Path:
+        """Make a folder of files, unless it was made before from the same things.
+
+        Args:
+            name: Letters, digits, ``_``, ``-`` and ``.``; one name for each stage of a notebook.
+            make: Called with an empty folder, which it fills.
+            parameters: What the result depends on, as JSON can hold it.
+            inputs: Files, known by their checksums, and folders, by names and sizes of their files.
+            keep_partial: Give `make` what an interrupted call of it left, such as a checkpoint.
+
+        Returns:
+            The folder, finished. Why it was made, or not, is logged.
+
+        Raises:
+            NotebookRunError: If an input is missing.
+        """
+        self._target("stages", name, "")
+        return run_stage(
+            self.root,
+            self.step,
+            name,
+            make,
+            parameters=parameters or {},
+            inputs=inputs,
+            keep_partial=keep_partial,
+        )
 
     def _target(self, folder: str, name: str, suffix: str) -> Path:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):

@@ -1,7 +1,8 @@
 """A run as one light page: what ran on which data, and everything it made.
 
-The page stands in the run folder, links to the files beside it and carries its own style and
-thumbnails, so that it opens from ``file://`` without a network. Text from records is escaped.
+The page stands in the run folder, links to the files beside it and carries its own style,
+thumbnails and interactive pages, so that it opens from ``file://`` without a network, and alone.
+Text from records is escaped.
 """
 
 import base64
@@ -16,6 +17,7 @@ from urllib.parse import quote
 
 from workbench.execution.files import write_text
 from workbench.execution.records import RunRecord, StepNote, StepRecord
+from workbench.execution.report_pages import InlinePages
 from workbench.execution.report_style import STYLE
 
 THUMBNAIL_WIDTH = 520
@@ -31,13 +33,15 @@ log = logging.getLogger(__name__)
 def write_report(run: RunRecord, run_dir: Path) -> Path:
     """Write ``index.html`` for the state that `run` is in, and return its path."""
     notes = {note.step: note for note in run.notes}
+    pages = InlinePages(run_dir)
     parts = [
         f"<h1>{escape(run.title)}</h1>",
         _opening(run),
         _overview(run.steps, notes),
         _data_section(run.steps),
-        *(_step_section(step, notes.get(step.step), run_dir) for step in run.steps),
+        *(_step_section(step, notes.get(step.step), run_dir, pages) for step in run.steps),
         _provenance_section(run.steps),
+        pages.script(),
     ]
     body = "\n".join(part for part in parts if part)
     page = (
@@ -93,7 +97,9 @@ def _data_section(steps: Iterable[StepRecord]) -> str:
     return f"<section><h2>Data</h2>{''.join(entries)}</section>"
 
 
-def _step_section(step: StepRecord, note: StepNote | None, run_dir: Path) -> str:
+def _step_section(
+    step: StepRecord, note: StepNote | None, run_dir: Path, pages: InlinePages
+) -> str:
     action, reason = (note.action, note.reason) if note else (step.status, step.reason)
     when = f" · {step.started}, {step.wall_seconds:.1f} s" if step.started else ""
     parts = [
@@ -103,7 +109,7 @@ def _step_section(step: StepRecord, note: StepNote | None, run_dir: Path) -> str
         _links(step, run_dir),
         _alert(step, run_dir),
         _figures(step.artifacts, run_dir),
-        _pages(step.artifacts),
+        pages.section(step.artifacts),
         _tables(step.artifacts),
         _files(step.artifacts),
         _named_values("Numbers", step.metrics),
@@ -161,18 +167,6 @@ def _figures(artifacts: Iterable[dict[str, Any]], run_dir: Path) -> str:
             f"<figcaption>{caption}{note}</figcaption></figure>"
         )
     return f'<div class="figures">{"".join(items)}</div>' if items else ""
-
-
-def _pages(artifacts: Iterable[dict[str, Any]]) -> str:
-    items = []
-    for artifact in _of_kind(artifacts, "page"):
-        count = artifact["external"]
-        warning = (
-            f' <span class="bad">needs the network for {count} file(s)</span>' if count else ""
-        )
-        name = artifact["title"] or Path(artifact["path"]).stem
-        items.append(f"<li>{_link(artifact['path'], name)} {_size(artifact)}{warning}</li>")
-    return f"<h3>Interactive pages</h3><ul>{''.join(items)}</ul>" if items else ""
 
 
 def _tables(artifacts: Iterable[dict[str, Any]]) -> str:

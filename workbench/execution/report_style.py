@@ -46,6 +46,8 @@ figure img { display: block; width: 100%; height: auto; background: #ffffff; }
 figcaption { padding: 8px 12px; font-size: 0.92rem; }
 details { margin: 8px 0; }
 summary { cursor: pointer; }
+.page iframe { width: 100%; height: min(78vh, 720px); border: 1px solid var(--line);
+  border-radius: 6px; background: #ffffff; }
 dl { display: grid; grid-template-columns: max-content minmax(0, 1fr); gap: 2px 16px; margin: 6px 0;
   font-size: 0.92rem; }
 dt { color: var(--faint); } dd { margin: 0; }
