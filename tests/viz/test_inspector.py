@@ -188,6 +188,41 @@ def test_an_inspector_needs_patches_distinct_ids_a_size_and_a_known_measure(rng)
         Inspector([patch], [], gsd=10)
 
 
+def test_a_comparison_is_shown_with_its_ranking(rng):
+    from workbench.evaluation.comparison import compare_models
+    from workbench.evaluation.predictions import Predictions
+
+    ids = tuple(f"p{k}" for k in range(6))
+    truth = np.zeros((6, 24, 24), int)
+    truth[:, 4:18, 4:18] = 1
+    truth[:, 21, 2:20] = 1  # a line, lost by one model in two patches
+    truth[:, 0, :6] = 9
+    whole = truth % 9
+    lossy = whole.copy()
+    lossy[[2, 5], 21] = 0
+    targets = Predictions("target", ids, truth, ("land", "water"), 30.0, 9)
+    maps = {
+        "whole": dict(zip(ids, whole, strict=True)),
+        "lossy": dict(zip(ids, lossy, strict=True)),
+    }
+    found = compare_models(maps, targets, draws=100)
+    images = {name: np.zeros((24, 24, 3), np.uint8) for name in ids}
+    inspector = Inspector.from_comparison(found, maps, targets, images, title="Lost lines")
+    assert inspector.names == ("whole", "lossy")
+    assert {patch.id for patch in inspector.ranked()[:2]} == {"p2", "p5"}
+    assert inspector.ranked()[0].scores["A right, B wrong"] == pytest.approx(18 / (24 * 24 - 6))
+    assert {"dispute", "thin structures apart"} <= set(inspector.measures)
+    assert inspector.gsd == 30.0
+    turned = Inspector.from_comparison(
+        found, maps, targets, images.__getitem__, pair=("lossy", "whole")
+    )
+    assert len(turned) == 6
+    with pytest.raises(EvaluationError, match="Every compared patch needs its picture, but 'p"):
+        Inspector.from_comparison(found, maps, targets, {})
+    with pytest.raises(EvaluationError, match="those of 'lossy' are missing"):
+        Inspector.from_comparison(found, {"whole": maps["whole"]}, targets, images)
+
+
 def test_a_patch_without_labels_has_no_scores_and_comes_last(rng):
     bare = made_patch("bare", rng, target=np.full((20, 24), 3))
     inspector = Inspector([bare, made_patch("p", rng)], CLASSES, gsd=10)

@@ -13,18 +13,23 @@ import base64
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from html import escape
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from workbench.errors import EvaluationError
 from workbench.legends import Legend
 from workbench.viz import assets, palettes
 from workbench.viz.embed import OfflineView
 from workbench.viz.inspector_data import InspectorPatch, PackedPatch, PackedSpectra, pack_patch
+from workbench.viz.inspector_pairs import MEASURES, Images, compared_patches
+
+if TYPE_CHECKING:
+    from workbench.evaluation.comparison import Comparison, Maps
+    from workbench.evaluation.predictions import Predictions
 
 NOTEBOOK_MB = 6.0
 """What a view in a notebook may weigh; more patches than fit are told of and can be saved."""
@@ -87,6 +92,44 @@ class Inspector:
         self._lossless = lossless
         self.sort_by = sort_by
         self._check()
+
+    @classmethod
+    def from_comparison(
+        cls,
+        comparison: "Comparison",
+        predictions: Mapping[str, "Maps"],
+        targets: "Predictions",
+        images: Images,
+        *,
+        pair: tuple[str, str] | None = None,
+        bands: Images | None = None,
+        **options: Any,
+    ) -> "Inspector":
+        """Show two models that `compare_models` compared, the most disputed patches first.
+
+        Args:
+            comparison: What `compare_models` found.
+            predictions: Each model's maps by its name, as they were given to it.
+            targets: The true maps; their classes, colours and pixel size are those of the page.
+            images: Picture of each patch by id, or a function from id to picture; see
+                `InspectorPatch.image`.
+            pair: Names of the two models; None for the pair that hides the greatest difference.
+            bands: As `images`, for `InspectorPatch.bands`.
+            options: More arguments of `Inspector`, as title, wavelengths_nm and units.
+
+        Raises:
+            EvaluationError: If the two were not compared, or maps or pictures are missing.
+        """
+        found = comparison.pairs[0] if pair is None else comparison.pair(*pair)
+        colours = targets.colors or palettes.class_colours(len(targets.classes))
+        known: dict[str, Any] = {
+            "gsd": targets.gsd,
+            "names": (found.first, found.second),
+            "ignore_index": targets.ignore_index,
+            "sort_by": MEASURES["score"],
+        }
+        patches = compared_patches(found, predictions, targets, images, bands)
+        return cls(patches, list(zip(targets.classes, colours, strict=True)), **(known | options))
 
     def __len__(self) -> int:
         return len(self._patches)
