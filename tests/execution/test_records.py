@@ -55,3 +55,16 @@ def test_the_record_of_a_run_lists_its_steps_briefly(tmp_path):
 
 def test_times_are_utc():
     assert datetime.fromisoformat(now()).utcoffset().total_seconds() == 0
+
+
+def test_a_run_shows_itself_as_text_and_as_html():
+    step = StepRecord("01<b>", "01.ipynb", "ok", wall_seconds=1.25)
+    run = RunRecord("demo", "T", "c.yaml", "workbench run", "ok", steps=[step], wall_seconds=2.0)
+    run.notes = [StepNote("01<b>", "unchanged", "nothing has changed")]
+    assert repr(run).splitlines() == [
+        "run demo: ok, 2.0 s",
+        "step   status     seconds  why",
+        "01<b>  unchanged  1.2      nothing has changed",
+    ]
+    assert "<b>" not in run._repr_html_()
+    assert "01&lt;b&gt;" in run._repr_html_()

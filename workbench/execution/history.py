@@ -40,6 +40,9 @@ class RunSummary:
     steps: Mapping[str, str]
     """Status by step."""
 
+    def _repr_html_(self) -> str:
+        return html_table(("step", "status"), list(self.steps.items()), " ".join(self.row()[:4]))
+
     def row(self) -> tuple[str, ...]:
         """The texts of `COLUMNS`."""
         good = sum(status == "ok" for status in self.steps.values())

@@ -12,10 +12,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from workbench.catalog.table import html_table, text_table
 from workbench.execution.files import write_json
 
 Status = Literal["queued", "running", "ok", "failed", "timeout", "killed", "dead_kernel", "skipped"]
 
+
+STEP_COLUMNS = ("step", "status", "seconds", "why")
 
 _writing = threading.Lock()
 
@@ -139,7 +142,7 @@ class StepNote:
     """Wall time, once it has run."""
 
 
-@dataclass
+@dataclass(repr=False)
 class RunRecord:
     """A whole run: its steps in order, and what was asked for."""
 
@@ -158,6 +161,23 @@ class RunRecord:
 
     provenance: dict[str, Any] = field(default_factory=dict)
     """Code, packages and machine at the start of the run; each step has its own too."""
+
+    def rows(self) -> list[tuple[str, ...]]:
+        """Step, status, seconds and reason of each step."""
+        told = {note.step: note for note in self.notes}
+        rows: list[tuple[str, ...]] = []
+        for step in self.steps:
+            note = told.get(step.step, StepNote(step.step, step.status, step.reason))
+            rows.append((step.step, note.action, f"{step.wall_seconds:.1f}", note.reason))
+        return rows
+
+    def __repr__(self) -> str:
+        head = f"run {self.name}: {self.status}, {self.wall_seconds:.1f} s"
+        return f"{head}\n{text_table(STEP_COLUMNS, self.rows())}" if self.steps else head
+
+    def _repr_html_(self) -> str:
+        caption = f"run {self.name}: {self.status}, {self.wall_seconds:.1f} s"
+        return html_table(STEP_COLUMNS, self.rows(), caption)
 
     def write(self, run_dir: Path) -> Path:
         """Write ``run.json``: what the run was, and the outcome of each step in short."""
