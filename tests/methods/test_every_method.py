@@ -32,7 +32,7 @@ def train(name, encoder, scenes, *, steps=STEPS, bands=6, seed=0):
     trained = [p for p in method.parameters() if p.requires_grad]
     rate = 1e-3 if name == "dino" else 3e-3
     optimiser = torch.optim.AdamW(trained, lr=rate, weight_decay=1e-4)
-    warm_up = torch.optim.lr_scheduler.LinearLR(optimiser, 0.1, total_iters=10)
+    warm_up = torch.optim.lr_scheduler.LinearLR(optimiser, 0.1, total_iters=steps // 3)
     masks = torch.Generator().manual_seed(seed)
     outputs = []
     for step in range(steps):
@@ -55,7 +55,8 @@ def spread(embeddings):
 @pytest.mark.parametrize("name", METHODS)
 def test_thirty_steps_lower_the_loss_and_keep_the_embeddings_apart(name, conv, vit, scenes):
     encoder = vit() if issubclass(METHODS[name], MaskedMethod) else conv()
-    method, outputs = train(name, encoder, scenes)
+    steps = 100 if name == "dino" else STEPS  # its loss rises first, while the centre settles
+    method, outputs = train(name, encoder, scenes, steps=steps)
     losses = [out.loss.item() for out in outputs]
     start = 5 if name == "moco" else 0  # until there are real keys in the queue
     first, last = sum(losses[start : start + 5]) / 5, sum(losses[-5:]) / 5

@@ -7,14 +7,17 @@ from lightly.loss import BarlowTwinsLoss  # type: ignore[import-untyped]
 from lightly.models.modules.heads import BarlowTwinsProjectionHead  # type: ignore[import-untyped]
 from torch import Tensor, nn
 
+from workbench.methods.gathering import gathered_with_gradient
 from workbench.methods.pretext import Family, PretextMethod, PretextOutput, full_precision
 
 
 class BarlowTwins(PretextMethod):
     """Redundancy reduction: the cross-correlation of two views is to be the identity.
 
-    Head and loss are lightly's, the correlation taken over all processes. It is one of a batch:
-    gradients gathered over smaller batches learn something else.
+    Head and loss are lightly's. The loss is given the outputs of all processes: its own way of
+    sharing standardises in each process alone, which is another loss than that of one process.
+    The correlation is that of a batch: gradients gathered over smaller batches learn something
+    else.
 
     Args:
         encoder: Trained on both views.
@@ -38,7 +41,7 @@ class BarlowTwins(PretextMethod):
     ) -> None:
         super().__init__(encoder)
         self.head = BarlowTwinsProjectionHead(self.width, hidden_dim, output_dim)
-        self.loss = BarlowTwinsLoss(off_diagonal, gather_distributed=True)
+        self.loss = BarlowTwinsLoss(off_diagonal)
 
     def forward(
         self, views: list[Tensor], generator: torch.Generator | None = None
@@ -48,7 +51,7 @@ class BarlowTwins(PretextMethod):
         features = [self.encoder(view) for view in views[:2]]
         one, two = (self.head(f).float() for f in features)
         with full_precision(one):
-            loss = self.loss(one, two)
+            loss = self.loss(gathered_with_gradient(one), gathered_with_gradient(two))
         with torch.no_grad():
             cosines = nn.functional.cosine_similarity(one - one.mean(0), two - two.mean(0), dim=0)
             diagnostics = {"agreement": cosines.mean(), "output_std": one.std(0).mean()}

@@ -1,10 +1,12 @@
 """BEiT: from visible tokens, tell the words of hidden ones."""
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from workbench.methods.masking import MaskedMethod, tokens_of
+from workbench.methods.masking import MaskedMethod, hidden_count, tokens_of
 from workbench.methods.pretext import PretextOutput
 from workbench.methods.tokenizer import Tokenizer
 
@@ -41,7 +43,7 @@ class BEiT(MaskedMethod):
         super().__init__(encoder)
         self.mask_ratio, self.blocks = mask_ratio, blocks
         self.learn_words_until = learn_words_until
-        self.drawn_mask(1, mask_ratio, blocks=False, generator=None)  # refuses a wrong ratio now
+        hidden_count(math.prod(self.grid), mask_ratio)  # refuses a wrong ratio now
         self.hole = nn.Parameter(torch.empty(self.width).normal_(std=0.02))
         self.predict = nn.Linear(self.width, words)
         self.tokenizer = Tokenizer(self.bands * self.token_size**2, words=words)
@@ -51,9 +53,7 @@ class BEiT(MaskedMethod):
     ) -> PretextOutput:
         """Hide tokens, and compare what is told of them with their words."""
         images = self.images(views)
-        mask = self.drawn_mask(
-            len(images), self.mask_ratio, blocks=self.blocks, generator=generator
-        ).to(images.device)
+        mask = self.drawn_mask(views, self.mask_ratio, generator, blocks=self.blocks)
         words, learning = self._words(images)
         tokens = self.encoded_with_holes(images, mask, self.hole)
         told, wanted = self.predict(tokens[mask]).float(), words[mask]

@@ -1,5 +1,6 @@
 """data2vec: from visible tokens, tell what a slow teacher makes of hidden ones in context."""
 
+import math
 from typing import Any, ClassVar
 
 import torch
@@ -7,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from workbench.errors import MethodError
-from workbench.methods.masking import MaskedMethod, prediction_spread
+from workbench.methods.masking import MaskedMethod, hidden_count, prediction_spread
 from workbench.methods.momentum import follow, momentum_copy
 from workbench.methods.pretext import Family, PretextOutput
 
@@ -57,7 +58,7 @@ class Data2Vec(MaskedMethod):
                 f"{type(encoder).__name__} has no `block_outputs`."
             )
         self.mask_ratio, self.blocks, self.beta = mask_ratio, blocks, beta
-        self.drawn_mask(1, mask_ratio, blocks=False, generator=None)  # refuses a wrong ratio now
+        hidden_count(math.prod(self.grid), mask_ratio)  # refuses a wrong ratio now
         depth: Any = encoder.blocks
         self.last_blocks = min(last_blocks, len(depth))
         self.momenta = (momentum, momentum_end)
@@ -71,9 +72,7 @@ class Data2Vec(MaskedMethod):
     ) -> PretextOutput:
         """Hide tokens from the student, and compare what it tells with the teacher's."""
         images = self.images(views)
-        mask = self.drawn_mask(
-            len(images), self.mask_ratio, blocks=self.blocks, generator=generator
-        ).to(images.device)
+        mask = self.drawn_mask(views, self.mask_ratio, generator, blocks=self.blocks)
         target = self.targets(images)
         tokens = self.encoded_with_holes(images, mask, self.hole)
         told, wanted = self.predict(tokens[mask]).float(), target[mask]

@@ -1,6 +1,7 @@
 """What the processes of one training tell each other: batches gathered, batches shuffled."""
 
 import torch
+from lightly.utils.dist import gather  # type: ignore[import-untyped]
 from torch import Tensor
 from torch import distributed as dist
 
@@ -30,6 +31,21 @@ def gathered(batch: Tensor) -> Tensor:
     parts = [torch.empty_like(batch) for _ in range(processes())]
     dist.all_gather(parts, batch.detach().contiguous())
     return torch.cat(parts)
+
+
+def gathered_with_gradient(batch: Tensor) -> Tensor:
+    """Lay the batches of all processes one after the other; each one's gradient finds its way back.
+
+    If every process takes the same loss of all of them, parallel training's mean of the gradients
+    is the gradient of that loss in one process.
+
+    Args:
+        batch: (B, ...), of the same shape in every process.
+
+    Returns:
+        (B · processes, ...)
+    """
+    return torch.cat(gather(batch.contiguous())) if processes() > 1 else batch
 
 
 @torch.no_grad()

@@ -1,5 +1,6 @@
 """Masked autoencoder: from a few visible tokens, paint in all the others."""
 
+import math
 from typing import Literal
 
 import torch
@@ -13,8 +14,8 @@ from torch import Tensor, nn
 from workbench.methods.masking import (
     MaskedMethod,
     chosen,
+    hidden_count,
     prediction_spread,
-    random_mask,
     split,
     tokens_of,
 )
@@ -59,7 +60,7 @@ class MAE(MaskedMethod):
     ) -> None:
         super().__init__(encoder)
         self.mask_ratio, self.normalise_targets = mask_ratio, normalise_targets
-        random_mask(1, self.grid[0] * self.grid[1], mask_ratio)  # refuses a wrong ratio now
+        hidden_count(math.prod(self.grid), mask_ratio)  # refuses a wrong ratio now
         _set_positions(encoder, self.grid[0], positions)
         self.decoder = TokenDecoder(
             self.width, decoder_width, decoder_depth, decoder_heads, self.grid[0]
@@ -73,9 +74,7 @@ class MAE(MaskedMethod):
     ) -> PretextOutput:
         """Hide tokens, encode the others, and compare what the decoder paints in."""
         images = self.images(views)
-        tokens = self.grid[0] * self.grid[1]
-        mask = random_mask(len(images), tokens, self.mask_ratio, generator=generator)
-        visible, hidden = split(mask.to(images.device))
+        visible, hidden = split(self.drawn_mask(views, self.mask_ratio, generator, blocks=False))
         encoded = self.encoder.forward_tokens(images, visible)  # type: ignore[operator]
         decoded = self.decoder(encoded, visible)  # (B, L, decoder width)
         target = self.targets(images)

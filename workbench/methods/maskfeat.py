@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from workbench.errors import MethodError
-from workbench.methods.masking import MaskedMethod, prediction_spread
+from workbench.methods.masking import MaskedMethod, hidden_count, prediction_spread
 from workbench.methods.pretext import PretextOutput
 
 
@@ -44,7 +44,7 @@ class MaskFeat(MaskedMethod):
     ) -> None:
         super().__init__(encoder)
         self.mask_ratio, self.blocks, self.orientations = mask_ratio, blocks, orientations
-        self.drawn_mask(1, mask_ratio, blocks=False, generator=None)  # refuses a wrong ratio now
+        hidden_count(math.prod(self.grid), mask_ratio)  # refuses a wrong ratio now
         self.hog_bands = list(range(self.bands)) if hog_bands is None else list(hog_bands)
         if not all(0 <= band < self.bands for band in self.hog_bands) or not self.hog_bands:
             raise MethodError(
@@ -59,9 +59,7 @@ class MaskFeat(MaskedMethod):
     ) -> PretextOutput:
         """Hide tokens, and compare what is told of them with their histograms."""
         images = self.images(views)
-        mask = self.drawn_mask(
-            len(images), self.mask_ratio, blocks=self.blocks, generator=generator
-        ).to(images.device)
+        mask = self.drawn_mask(views, self.mask_ratio, generator, blocks=self.blocks)
         tokens = self.encoded_with_holes(images, mask, self.hole)
         target = histograms(images[:, self.hog_bands], self.token_size, self.orientations)
         told = self.predict(tokens[mask]).float()  # (hidden in all, bands · orientations)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from workbench.errors import MethodError
+from workbench.methods.gathering import processes, rank
 from workbench.methods.pretext import Family, PretextMethod, encoder_size
 
 
@@ -208,12 +209,31 @@ class MaskedMethod(PretextMethod):
         self.grid = (side, side)
 
     def drawn_mask(
-        self, count: int, ratio: float, *, blocks: bool, generator: torch.Generator | None
+        self, views: list[Tensor], ratio: float, generator: torch.Generator | None, *, blocks: bool
     ) -> Tensor:
-        """Draw (count, L) bool, True where hidden: rectangles of tokens, or tokens one by one."""
-        if blocks:
-            return block_mask(count, self.grid, ratio, generator=generator)
-        return random_mask(count, self.grid[0] * self.grid[1], ratio, generator=generator)
+        """Draw which tokens of all views are hidden: rectangles of them, or one by one.
+
+        Processes that share a batch draw all of it and take their own rows: from generators of one
+        state they hide what one process would.
+
+        Args:
+            views: Each (B, C, H, W).
+            ratio: Fraction hidden, in (0, 1).
+            generator: Draws.
+            blocks: Rectangles of tokens.
+
+        Returns:
+            (B · V, L) bool on the views' device, True where hidden.
+        """
+        found = []
+        for view in views:
+            count = len(view) * processes()
+            if blocks:
+                mask = block_mask(count, self.grid, ratio, generator=generator)
+            else:
+                mask = random_mask(count, math.prod(self.grid), ratio, generator=generator)
+            found.append(mask[rank() * len(view) : (rank() + 1) * len(view)])
+        return torch.cat(found).to(views[0].device)
 
     def encoded_with_holes(self, images: Tensor, mask: Tensor, hole: Tensor) -> Tensor:
         """Encode all places, the embedding of hidden ones replaced by a learned token.

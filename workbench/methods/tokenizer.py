@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from workbench.methods.gathering import summed
+from workbench.methods.gathering import gathered
 
 
 class Tokenizer(nn.Module):
@@ -82,18 +82,18 @@ class Tokenizer(nn.Module):
         """Move the codes by what was seen since the last call, over all processes."""
         if not self._waiting:
             return
-        placed = torch.cat([p for p, _ in self._waiting])
-        words = torch.cat([w for _, w in self._waiting])
+        placed = gathered(torch.cat([p for p, _ in self._waiting]))
+        words = gathered(torch.cat([w for _, w in self._waiting]))
         self._waiting.clear()
         use = torch.zeros_like(self.use).index_add_(0, words, torch.ones_like(placed[:, 0]))
         total = torch.zeros_like(self.total).index_add_(0, words, placed)
-        self.use.lerp_(summed(use), 1 - self.momentum)
-        self.total.lerp_(summed(total), 1 - self.momentum)
+        self.use.lerp_(use, 1 - self.momentum)
+        self.total.lerp_(total, 1 - self.momentum)
         self._restart(placed)
         self.codes.copy_(F.normalize(self.total, dim=1))
 
     def _restart(self, placed: Tensor) -> None:
-        """Put forgotten codes onto tokens, evenly spaced in the batch; those of rank 0 count."""
+        """Put forgotten codes onto tokens, evenly spaced in the batch."""
         forgotten = (self.use < 0.01).nonzero()[:, 0]
         if not len(forgotten):
             return
@@ -102,8 +102,6 @@ class Tokenizer(nn.Module):
         chosen = placed[
             (start + step * torch.arange(len(forgotten), device=placed.device)) % len(placed)
         ]
-        if torch.distributed.is_available() and torch.distributed.is_initialized():
-            torch.distributed.broadcast(chosen, src=0)
         self.total[forgotten] = chosen
         self.use[forgotten] = 1.0
         self.restarts += 1
