@@ -29,6 +29,7 @@ PUBLIC = {  # what users, notebooks and outside checks call; it may grow, and do
         "SpectralAdapter",
         "load_published_weights",
         "resnet",
+        "segmentation_model",
         "spectral_resnet50",
         "spectral_vit",
         "vit",
@@ -49,6 +50,15 @@ PUBLIC = {  # what users, notebooks and outside checks call; it may grow, and do
         "VICReg",
         "recipe",
     ],
+    "workbench.training": [
+        "CollapseSentinel",
+        "Distillation",
+        "PretrainSettings",
+        "load_checkpoint",
+        "pretrain",
+        "save_checkpoint",
+    ],
+    "workbench.datasets": ["TemporalPatches", "ViewOptions", "ViewPipeline", "multi_crop"],
     "workbench.execution": [
         "RunFolder",
         "compare_runs",

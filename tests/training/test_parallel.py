@@ -28,7 +28,7 @@ def train(name, strategy, out, **more):
     method = {
         "moco": lambda: MoCo(encoder, hidden_dim=16, output_dim=8, queue_size=24),
         "dino": lambda: DINO(encoder, hidden_dim=16, bottleneck_dim=8, output_dim=16),
-        "mae": lambda: MAE(encoder),
+        "mae": lambda: MAE(encoder, decoder_width=16, decoder_depth=1, decoder_heads=2),
     }[name]()
     settings = PretrainSettings(
         batch_size=8, checkpoint_every=3, loggers=("csv",), accelerator="cpu",

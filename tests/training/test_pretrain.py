@@ -39,7 +39,7 @@ def moco(encoder):
 METHODS = {
     "moco": moco,
     "dino": lambda e: DINO(e, hidden_dim=16, bottleneck_dim=8, output_dim=16),
-    "mae": lambda e: MAE(e),
+    "mae": lambda e: MAE(e, decoder_width=16, decoder_depth=1, decoder_heads=2),
 }
 
 
