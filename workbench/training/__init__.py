@@ -1,5 +1,6 @@
 """Training encoders: a loop that goes on exactly, checkpoints with a card, diagnostics, probes."""
 
+from workbench.training.boundary_loss import BoundaryWeightedLoss
 from workbench.training.checkpoint import Card, load_checkpoint, read_card, save_checkpoint
 from workbench.training.distillation import Distillation
 from workbench.training.encoders import EncoderSpec, build_encoder, describe_encoder
@@ -9,6 +10,7 @@ from workbench.training.sentinel import CollapseSentinel, Finding
 from workbench.training.settings import PretrainSettings, recipe_views
 
 __all__ = [
+    "BoundaryWeightedLoss",
     "Card",
     "CollapseSentinel",
     "Distillation",
