@@ -1,4 +1,8 @@
-"""Few labels: an order in which every beginning is a fair sample, so that fractions are nested."""
+"""Few labels: an order in which every beginning is a fair sample, so that fractions are nested.
+
+For images that hold several classes, with a floor of one image for each. Samples of one class each
+are drawn by `workbench.extraction.label_fractions`.
+"""
 
 import math
 
