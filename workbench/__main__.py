@@ -10,7 +10,7 @@ from rich.logging import RichHandler
 from typer.core import TyperGroup
 
 from workbench import __version__
-from workbench.commands import catalog, extraction, pretrain, project, run, runs, table
+from workbench.commands import catalog, compare, extraction, pretrain, project, run, runs, table
 from workbench.errors import NotebookParameterError, WorkbenchError
 
 BEGIN, DATA, RUN = "To begin", "From data to patches", "Notebooks as jobs"
@@ -59,6 +59,7 @@ app.command("tiles", rich_help_panel=DATA)(extraction.tiles)
 app.command("plan", rich_help_panel=DATA)(extraction.plan)
 app.command("extract", rich_help_panel=DATA)(extraction.extract)
 app.command("pretrain", rich_help_panel=LEARN)(pretrain.pretrain)
+app.command("compare", rich_help_panel=LEARN)(compare.compare)
 app.command("table", rich_help_panel=LEARN)(table.table)
 app.command("run", rich_help_panel=RUN)(run.run)
 app.add_typer(runs.app, name="runs", rich_help_panel=RUN)
