@@ -4,7 +4,6 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-
 from workbench.errors import EvaluationError
 from workbench.viz.inspector_data import InspectorPatch
 
