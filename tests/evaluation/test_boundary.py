@@ -176,6 +176,7 @@ def test_tensors_come_back_as_tensors_and_any_batch_shape_is_kept():
 
 
 @pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_the_gpu_gives_the_same():
     rng = np.random.default_rng(2)
     maps = [torch.from_numpy(blobs(rng, 6, classes=5)) for _ in range(2)]
