@@ -1,4 +1,5 @@
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -38,7 +39,8 @@ def test_an_interrupt_leaves_no_process(tmp_path):
     script = tmp_path / "sleep.py"
     script.write_text("import os, time\nprint('pid', os.getpid(), flush=True)\ntime.sleep(300)")
     code = (
-        "import sys; from workbench.execution import run_torchrun;"
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler);"
+        "from workbench.execution import run_torchrun;"
         "run_torchrun([sys.argv[1]], processes=2)"
     )
     with subprocess.Popen(
@@ -50,8 +52,11 @@ def test_an_interrupt_leaves_no_process(tmp_path):
     ) as runner:
         lines = (line for line in runner.stdout if line.startswith("pid"))
         pids = [int(next(lines).split()[1]) for _ in range(2)]
-        runner.send_signal(2)
-        runner.wait(timeout=30)
+        runner.send_signal(signal.SIGINT)
+        try:
+            runner.wait(timeout=30)
+        finally:
+            runner.kill()
     deadline = time.monotonic() + 10
     while any(psutil.pid_exists(pid) for pid in pids):
         assert time.monotonic() < deadline
