@@ -9,7 +9,7 @@ from workbench.errors import TileError
 from workbench.geo.footprint import area_m2, densified, projected
 from workbench.geo.grid import PixelGrid
 from workbench.geo.outline import lonlat_footprint, valid_outline
-from workbench.geo.raster import mask_polygons
+from workbench.geo.raster_grids import mask_polygons
 
 
 def grid(size: int = 120, crs: str = "EPSG:32632", x: float = 600_000, y: float = 5_400_000):

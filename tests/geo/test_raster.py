@@ -9,13 +9,12 @@ from workbench.errors import CRSMismatchError, TileError
 from workbench.geo.grid import PixelGrid, Window
 from workbench.geo.raster import (
     RasterFile,
-    mask_polygons,
     open_raster,
     raster_info,
     read_raster,
-    resampled,
     write_raster,
 )
+from workbench.geo.raster_grids import mask_polygons, resampled
 
 GRID = PixelGrid("EPSG:32632", (30, 0, 600_000, 0, -30, 5_400_000), (150, 200))
 WAYS = [

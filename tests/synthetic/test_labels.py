@@ -3,7 +3,8 @@ import pytest
 
 from workbench import legends
 from workbench.geo.footprint import projected
-from workbench.geo.raster import raster_info, read_raster, resampled
+from workbench.geo.raster import raster_info, read_raster
+from workbench.geo.raster_grids import resampled
 from workbench.synthetic import landscape as land
 from workbench.synthetic.labels import CDL_CODES, NLCD_CODES, corine_codes
 

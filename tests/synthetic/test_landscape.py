@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from workbench.geo.grid import PixelGrid
-from workbench.geo.raster import resampled
+from workbench.geo.raster_grids import resampled
 from workbench.synthetic import landscape as land
 from workbench.synthetic.landscape import Disturbance, Landscape, sample_points
 

@@ -8,7 +8,7 @@ from shapely.geometry import MultiPolygon, Polygon
 from workbench.errors import TileError
 from workbench.geo.footprint import projected, split_at_antimeridian
 from workbench.geo.grid import PixelGrid
-from workbench.geo.raster import mask_polygons
+from workbench.geo.raster_grids import mask_polygons
 
 _FEW_CORNERS = 16
 _EDGE = 500.0

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from workbench.errors import TileError
 from workbench.geo.footprint import projected
 from workbench.geo.grid import PixelGrid, Window
-from workbench.geo.raster import RasterFile, ResamplingName, open_raster, resampled
+from workbench.geo.raster import RasterFile, open_raster
+from workbench.geo.raster_grids import ResamplingName, resampled
 from workbench.legends import Legend, tree_cover_density
 
 if TYPE_CHECKING:
