@@ -7,14 +7,12 @@ import pytest
 import torch
 
 from workbench import extraction
-from workbench.datasets import LabelledPatches, LabelSource, Normalizer, align_labels, open_patches
-from workbench.errors import TrainingError
+from workbench.datasets import LabelSource, align_labels, open_patches
 from workbench.legends import HRL_LEAF_TYPE
 from workbench.methods import METHODS
 from workbench.readers.enmap import discover_enmap
 from workbench.synthetic import simulate_campaign
-from workbench.training import ProbeTask
-from workbench.training.small_runs import probe_task, scale_of, small_encoder, small_run
+from workbench.training.small_runs import small_run
 
 STEPS, BANDS = 30, 75
 
