@@ -56,7 +56,12 @@ def pretrain(
     ] = None,
     view_options: Annotated[
         Assigned | None,
-        typer.Option("--view-option", "-v", help="Of the views, as local_size=48 or views=2."),
+        typer.Option(
+            "--view-option",
+            "-v",
+            help="Of the views, as crop=(0.2,1), local_size=48, views=2; "
+            "large ones have the size of the patches.",
+        ),
     ] = None,
     split: Annotated[
         Path | None,
@@ -124,7 +129,7 @@ def _run(
     from workbench.training import PretrainSettings, pretrain, recipe_views
 
     try:
-        views = recipe_views(recipe, **_values(view_options))
+        views = recipe_views(recipe, **{"size": data.shape[-1], **_values(view_options)})
     except TypeError as error:
         raise TrainingError(f"The views cannot be made: {error}.") from error
     return pretrain(
@@ -160,6 +165,7 @@ def _tell(result: "PretrainResult") -> None:
         table.add_row(name.replace("_", " "), f"{value:,.4g}")
     for finding in result.findings:
         table.add_row("collapse", finding.reason)
-    table.add_row("encoder", str(result.checkpoint))
-    table.add_row("metrics", str(result.metrics))
-    Console(soft_wrap=True).print(table)
+    console = Console(soft_wrap=True)
+    console.print(table)
+    console.print(f"encoder: {result.checkpoint}", markup=False, highlight=False)
+    console.print(f"metrics: {result.metrics}", markup=False, highlight=False)

@@ -186,8 +186,17 @@ class PretrainSettings:
 
 
 def recipe_views(recipe: Recipe, **changes: Any) -> tuple[ViewOptions, ...]:
-    """List the views of a recipe; changes are arguments of `multi_crop`, as `local_size`."""
-    return multi_crop(ViewOptions(**recipe.view), **{**recipe.crops, **changes})
+    """List the views of a recipe.
+
+    Args:
+        recipe: Of a method.
+        changes: Fields of `ViewOptions` for its large views, as `size`, or arguments of
+            `multi_crop`, as `local_size`, in place of the recipe's.
+    """
+    of_view = {field.name for field in fields(ViewOptions)} - {"blur", "solarise"}
+    view = {**recipe.view, **{k: v for k, v in changes.items() if k in of_view}}
+    crops = {**recipe.crops, **{k: v for k, v in changes.items() if k not in of_view}}
+    return multi_crop(ViewOptions(**view), **crops)
 
 
 def _require(is_so: bool, name: str, value: object, what: str) -> None:
