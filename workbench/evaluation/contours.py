@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 _FAR = 15_000  # rows: more than an image has, and twice as much still fits int16
-_CHUNK = 2**26  # elements of one table of column distances
+_CHUNK = 2**23  # elements of one table of column distances
 _LOOKS = 2**16  # places that are looked at in one step
 
 
