@@ -1,8 +1,9 @@
 """A full training step at 202 bands, views included: ours against lightly + timm + kornia.
 
-Both sides get the same standardised float batch of 202 × 128 × 128, make their views, go forward
-and backward, step the same kind of optimiser with the same settings (SpectralEarth's recipes) and
-move their momentum networks. Steps are timed in turn, ours and the plain one, since the machine may
+Both sides get the same standardised float batch of 202 bands, 128 pixels wide (96 at quick size;
+MAE's batch is three times that of the others), make their views, go forward and backward, step the
+same kind of optimiser with the same settings (SpectralEarth's recipes) and move their momentum
+networks. Steps are timed in turn, ours and the plain one, since the machine may
 be busy; the best counts. Transformers have tokens of 16 pixels at quick size and 8 at full size.
 
 moco      Spectral ResNet-50, two views; the queue holds 32,768 keys
@@ -22,7 +23,7 @@ from itertools import cycle
 
 import torch
 from harness import parse_scale, peak_memory_mb, report, reset_peak_memory
-from peers.plain_pretraining import SIDE, Conv3dAdapter, PlainDINO, PlainMAE, PlainMoCo
+from peers.plain_pretraining import Conv3dAdapter, PlainDINO, PlainMAE, PlainMoCo
 from torch import Tensor, nn
 
 from workbench.datasets.augmentation_draws import ViewOptions
@@ -34,7 +35,9 @@ from workbench.training.optimisers import build_optimiser
 from workbench.training.settings import OptimiserName, PretrainSettings
 
 BANDS = 202
-SIZES = {"quick": (2, 16, 2), "full": (8, 8, 4)}  # batch, token size, timed steps
+SIDE = 128  # of the figures on a GPU, as in SpectralEarth
+SIZES = {"quick": (96, 2, 16, 1), "full": (128, 8, 8, 4)}  # side, batch, token size, timed steps
+MAE_BATCHES = 3  # a masked step is so cheap that it gets a batch this many times as large
 GOALS = {"adapter": 3.0, "mae": 4.0, "moco": 1.5, "dino": 1.5}
 GPU_RATES = {"H200": (989e12, 4.8e12), "H100": (989e12, 3.35e12), "A100": (312e12, 2.0e12)}
 """Dense bf16 operations and bytes per second of the SXM models, by a part of the GPU's name."""
@@ -83,7 +86,9 @@ def plain_step(method: PlainMoCo | PlainDINO | PlainMAE) -> Step:
     return step
 
 
-def pairs(token_size: int, device: torch.device) -> dict[str, tuple[Callable[[], Step], ...]]:
+def pairs(
+    side: int, token_size: int, device: torch.device
+) -> dict[str, tuple[Callable[[], Step], ...]]:
     """For each method, what makes our step and the peer's; made one at a time to spare memory."""
     siamese = ViewOptions(blur=0.5)
 
@@ -104,16 +109,16 @@ def pairs(token_size: int, device: torch.device) -> dict[str, tuple[Callable[[],
         )
 
     def vit_s() -> nn.Module:
-        return spectral_vit("S", BANDS, SIDE, token_size)
+        return spectral_vit("S", BANDS, side, token_size)
 
     def pipeline(base: ViewOptions, crop: tuple[float, float], count: int) -> ViewPipeline:
-        options = ViewOptions(size=SIDE, crop=crop, blur=base.blur)
+        options = ViewOptions(size=side, crop=crop, blur=base.blur)
         return ViewPipeline(multi_crop(options, views=count), reuse_memory=True).to(device)
 
     return {
-        "mae": (mae, lambda: plain_step(PlainMAE(token_size).to(device))),
-        "dino": (dino, lambda: plain_step(PlainDINO(token_size).to(device))),
-        "moco": (moco, lambda: plain_step(PlainMoCo().to(device))),
+        "mae": (mae, lambda: plain_step(PlainMAE(token_size, side=side).to(device))),
+        "dino": (dino, lambda: plain_step(PlainDINO(token_size, side=side).to(device))),
+        "moco": (moco, lambda: plain_step(PlainMoCo(side=side).to(device))),
     }
 
 
@@ -213,26 +218,30 @@ def _seconds(step: Step, batches: object, count: int, device: torch.device) -> f
 
 def main() -> None:
     """Time each pair, tell, and report."""
-    more = [(f"--{name}", {"type": int}) for name in ("batch", "token-size", "steps")]
+    more = [(f"--{name}", {"type": int}) for name in ("side", "batch", "token-size", "steps")]
     args = parse_scale(__doc__, *more)
-    sizes = zip((args.batch, args.token_size, args.steps), SIZES[args.scale], strict=True)
-    batch, token_size, repeats = (asked or size for asked, size in sizes)
+    sizes = zip(
+        (args.side, args.batch, args.token_size, args.steps), SIZES[args.scale], strict=True
+    )
+    side, batch, token_size, repeats = (asked or size for asked, size in sizes)
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    images = torch.randn(batch, BANDS, SIDE, SIDE, generator=torch.Generator().manual_seed(0))
-    images = images.to(device)
-    print(f"{batch} images of {BANDS} × {SIDE} × {SIDE}, tokens of {token_size} pixels, {device}, "
-          f"{torch.get_num_threads()} threads; best of {repeats} steps")  # fmt: skip
+    size = (MAE_BATCHES * batch, BANDS, side, side)
+    images = torch.randn(size, generator=torch.Generator().manual_seed(0)).to(device)
+    print(f"{batch} images (MAE: {len(images)}) of {BANDS} × {side} × {side}, "
+          f"tokens of {token_size} pixels, {device}, {torch.get_num_threads()} threads; best of {repeats} steps")  # fmt: skip
     values: dict[str, float] = {}
-    paces = {"adapter": adapters(images, repeats)}
+    paces = {"adapter": adapters(images[:batch], repeats)}
     tell("adapter", paces["adapter"], batch)
-    for name, makers in pairs(token_size, device).items():
+    for name, makers in pairs(side, token_size, device).items():
         torch.manual_seed(0)
-        paces[name] = in_turn([make() for make in makers], images, repeats)
-        tell(name, paces[name], batch)
+        given = images if name == "mae" else images[:batch]
+        paces[name] = in_turn([make() for make in makers], given, repeats)
+        tell(name, paces[name], len(given))
     for name, (ours, plain) in paces.items():
         values[f"{name}_speedup"] = plain.seconds / ours.seconds
-        values[f"{name}_per_second"] = batch / ours.seconds
+        count = len(images) if name == "mae" else batch
+        values[f"{name}_per_second"] = count / ours.seconds
         values[f"{name}_peak_mb"], values[f"{name}_plain_peak_mb"] = ours.peak_mb, plain.peak_mb
     if device.type == "cuda":
         values |= gpu_figures(64, device)
@@ -244,6 +253,7 @@ def main() -> None:
         "3 × its Conv3d form; on a GPU 0.35 of its bf16 peak for ViT-L MAE, and 95 % busy",
         met,
         peak_mb=max(pace[0].peak_mb for pace in paces.values()),
+        side=side,
         batch=batch,
         token_size=token_size,
         **values,
