@@ -228,8 +228,10 @@ def main() -> None:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     size = (MAE_BATCHES * batch, BANDS, side, side)
     images = torch.randn(size, generator=torch.Generator().manual_seed(0)).to(device)
-    print(f"{batch} images (MAE: {len(images)}) of {BANDS} × {side} × {side}, "
-          f"tokens of {token_size} pixels, {device}, {torch.get_num_threads()} threads; best of {repeats} steps")  # fmt: skip
+    told = (
+        f"{batch} images (MAE: {len(images)}) of {BANDS} × {side} × {side}, tokens of {token_size}"
+    )
+    print(f"{told} pixels, {device}, {torch.get_num_threads()} threads; best of {repeats} steps")
     values: dict[str, float] = {}
     paces = {"adapter": adapters(images[:batch], repeats)}
     tell("adapter", paces["adapter"], batch)
