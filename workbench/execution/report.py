@@ -10,6 +10,7 @@ import io
 import json
 import logging
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -267,6 +268,13 @@ def _text(value: Any) -> str:
 
 def thumbnail(picture: Path) -> str:
     """A small copy of a picture as a data address; a link to the file itself if that fails."""
+    modified = picture.stat().st_mtime_ns if picture.is_file() else 0
+    return _thumbnail(picture, modified)
+
+
+@lru_cache(maxsize=512)
+def _thumbnail(picture: Path, modified_ns: int) -> str:
+    """Kept, since a report is written anew after every step."""
     from PIL import Image, UnidentifiedImageError
 
     try:

@@ -8,6 +8,7 @@ is too large, or comes after too many, is linked only, and the report says so.
 import base64
 import zlib
 from collections.abc import Iterable
+from functools import lru_cache
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -81,8 +82,14 @@ class InlinePages:
         file = self.run_dir / path
         if not file.is_file():
             return None
-        text = base64.b64encode(zlib.compress(file.read_bytes(), 9)).decode()
+        text = _deflated(file, file.stat().st_mtime_ns)
         if len(text) > PAGE_BYTES or self.carried + len(text) > REPORT_BYTES:
             return None
         self.carried += len(text)
         return text
+
+
+@lru_cache(maxsize=64)
+def _deflated(file: Path, modified_ns: int) -> str:
+    """A file, deflated, as text; kept, since a report is written anew after every step."""
+    return base64.b64encode(zlib.compress(file.read_bytes())).decode()

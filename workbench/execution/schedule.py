@@ -24,7 +24,7 @@ class Schedule:
         decide: Called in this thread for a step whose needs have ended; gives its record if there
             is nothing to run, None if it must run.
         work: Called in a thread of its own, with a slot, for a step that must run.
-        ended: Called in this thread with all records so far, whenever one has been added.
+        ended: Called in this thread with all records so far, whenever a step has run.
         order: Comes before the step's place in the order of the slots.
     """
 
@@ -74,7 +74,6 @@ class Schedule:
                 self._waiting.remove(step)
                 if (record := self.decide(step, self._known())) is not None:
                     self._records[step.name] = record
-                    self.ended(self._known())
                     continue
                 ticket = self.slots.queue((*self.order, self.places[step.name]), step.gpus)
                 future = pool.submit(self._take, step, self._known(), ticket)
