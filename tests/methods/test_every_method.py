@@ -30,7 +30,7 @@ def train(name, encoder, scenes, *, steps=STEPS, bands=6, seed=0):
     torch.manual_seed(seed)
     method = METHODS[name](encoder, **SMALL[name])
     trained = [p for p in method.parameters() if p.requires_grad]
-    rate = 1e-3 if name == "dino" else 3e-3
+    rate = 5e-4 if name == "dino" else 3e-3
     optimiser = torch.optim.AdamW(trained, lr=rate, weight_decay=1e-4)
     warm_up = torch.optim.lr_scheduler.LinearLR(optimiser, 0.1, total_iters=steps // 3)
     masks = torch.Generator().manual_seed(seed)
@@ -52,11 +52,10 @@ def spread(embeddings):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", [name for name in METHODS if name != "dino"])
 def test_thirty_steps_lower_the_loss_and_keep_the_embeddings_apart(name, conv, vit, scenes):
     encoder = vit() if issubclass(METHODS[name], MaskedMethod) else conv()
-    steps = 100 if name == "dino" else STEPS  # its loss rises first, while the centre settles
-    method, outputs = train(name, encoder, scenes, steps=steps)
+    method, outputs = train(name, encoder, scenes)
     losses = [out.loss.item() for out in outputs]
     start = 5 if name == "moco" else 0  # until there are real keys in the queue
     first, last = sum(losses[start : start + 5]) / 5, sum(losses[-5:]) / 5
@@ -64,6 +63,24 @@ def test_thirty_steps_lower_the_loss_and_keep_the_embeddings_apart(name, conv, v
     assert last < first
     assert spread(outputs[-1].embeddings) > 0.05
     assert method.progress == 1.0
+
+
+@pytest.mark.slow
+def test_dinos_teacher_learns_to_tell_locations_apart(vit, scenes):
+    """DINO's loss rises while the centre settles, so it is no measure of a short run.
+
+    What the teacher says of one location is to be surer than what it says of all: the difference
+    of the two entropies is the information in its word. And the student is to learn that word.
+    """
+    _, outputs = train("dino", vit(), scenes, steps=90)
+    told = [
+        (out.diagnostics["teacher_mean_entropy"] - out.diagnostics["teacher_entropy"]).item()
+        for out in outputs
+    ]
+    losses = [out.loss.item() for out in outputs]
+    assert sum(told[-10:]) / 10 > 0.05
+    assert sum(losses[-10:]) / 10 < max(losses)
+    assert spread(outputs[-1].embeddings) > 0.05
 
 
 @pytest.mark.parametrize("name", METHODS)
