@@ -17,11 +17,11 @@ from workbench.models.spectral_function import (
     STRIDES,
     WIDTHS,
     AdapterFunction,
-    all_sums,
     lengths,
     pieces,
     rows_of,
 )
+from workbench.models.spectral_norm import all_sums
 
 FEWEST_BANDS = 75
 

@@ -9,13 +9,14 @@ writing and reading them.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
+
+from workbench.models.spectral_norm import all_sums, sums_of, way_of
 
 KERNELS = (7, 7, 5)
 STRIDES = (5, 5, 3)
@@ -48,64 +49,6 @@ def pieces(spectra: Tensor) -> Iterator[Piece]:
 def rows_of(spectra: Tensor, piece: Piece) -> Tensor:
     """Give a piece of (B, C, P) as (C, n) rows, one for each band."""
     return spectra[piece[0], :, piece[1]].transpose(0, 1).flatten(1)
-
-
-@dataclass(frozen=True)
-class Norm:
-    """BatchNorm of one block as it was applied: z → (z - mean) · inverse · gamma + beta."""
-
-    mean: Tensor  # all (C, 1)
-    inverse: Tensor
-    scale: Tensor
-    shift: Tensor
-
-    @classmethod
-    def of(cls, mean: Tensor, var: Tensor, gamma: Tensor, beta: Tensor, eps: float) -> "Norm":
-        """From (C,) moments and parameters."""
-        inverse = (var + eps).rsqrt()
-        scale = gamma * inverse
-        return cls(*(v[:, None] for v in (mean, inverse, scale, beta - mean * scale)))
-
-    def apply(self, z: Tensor, out: Tensor | None = None) -> Tensor:
-        """Normalise (L, C, n), without ReLU, in z's type."""
-        scaled = torch.mul(z, self.scale.to(z.dtype), out=out)
-        return scaled.add_(self.shift.to(z.dtype))
-
-
-@dataclass(frozen=True)
-class Way:
-    """What the gradient needs of one block: its Norm, and whether the moments were the batch's."""
-
-    norm: Norm
-    count: Tensor | None  # values per channel over all processes; None: moments were given
-
-    def back(self, sums: Tensor, totals: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Gradients of gamma and beta (C,), and slope and offset (C, 1) that correct dz.
-
-        Args:
-            sums: (2, C) of this process: sums of dy and of dy · z over all pixels and positions.
-            totals: The same over all processes.
-        """
-        mean, inverse = self.norm.mean[:, 0], self.norm.inverse[:, 0]
-        gamma, beta = inverse * (sums[1] - mean * sums[0]), sums[0]
-        if self.count is None:
-            nothing = torch.zeros_like(self.norm.mean)
-            return gamma, beta, nothing, nothing
-        total = inverse * (totals[1] - mean * totals[0])
-        slope = -self.norm.scale[:, 0] * inverse * total / self.count
-        offset = -self.norm.scale[:, 0] * totals[0] / self.count - mean * slope
-        return gamma, beta, slope[:, None], offset[:, None]
-
-    def of_mean(self, beta: Tensor) -> Tensor:
-        """Gradient of the given mean (C,), from that of beta; 0 if it was not used."""
-        return torch.zeros_like(beta) if self.count is not None else -self.norm.scale[:, 0] * beta
-
-    def dz(self, dy: Tensor, z: Tensor, slope: Tensor, offset: Tensor) -> Tensor:
-        """Carry dy (overwritten) back through the normalisation of z."""
-        dz = dy.mul_(self.norm.scale.to(z.dtype))
-        if self.count is not None:
-            dz.add_(z * slope.to(z.dtype)).add_(offset.to(z.dtype))
-        return dz
 
 
 def _under(rows: Tensor, stride: int, length: int, taps: int, first: int = 0) -> Tensor:
@@ -149,22 +92,6 @@ def _relu_back(dy: Tensor, y: Tensor, out: Tensor | None = None) -> Tensor:
     if out is None:
         return torch.ops.aten.threshold_backward(dy, y, 0)
     return torch.ops.aten.threshold_backward.grad_input(dy, y, 0, grad_input=out)
-
-
-def _sums(a: Tensor, b: Tensor) -> Tensor:
-    """Sums of a and of a · b over all but the channels of (L, C, n): (2, C), at least float32."""
-    if a.dtype in (torch.bfloat16, torch.float16):
-        a, b = a.float(), b.float()
-    return torch.stack([a.sum((0, 2)), (a * b).sum((0, 2))])
-
-
-def all_sums(sums: Tensor, group: Any) -> Tensor:
-    """Add up over the processes of a group; as it is without one."""
-    if group is None:
-        return sums
-    sums = sums.clone()
-    torch.distributed.all_reduce(sums, group=group)
-    return sums
 
 
 class _Rows:
@@ -229,13 +156,13 @@ class AdapterFunction(torch.autograd.Function):
             filled = rows.of(cut.shape[1])
             _first_block(_windows(cut, length1), w1, filled)
             z2s.append(_convolve(filled, m2, STRIDES[1], length2))
-        way2, moments2 = _way(z2s, batch, (mean2, var2, g2, e2), eps, group)
+        way2, moments2 = way_of(z2s, batch, (mean2, var2, g2, e2), eps, group)
         rows, z3s = _Rows(spectra, length2, WIDTHS[1]), []
         for z2 in z2s:
             filled = rows.of(z2.shape[2])
             way2.norm.apply(z2, out=filled[1:-1]).relu_()
             z3s.append(_convolve(filled, m3, STRIDES[2], length3))
-        way3, moments3 = _way(z3s, batch, (mean3, var3, g3, e3), eps, group)
+        way3, moments3 = way_of(z3s, batch, (mean3, var3, g3, e3), eps, group)
         out = spectra.new_empty(spectra.shape[0], WIDTHS[2], spectra.shape[2])
         for piece, z3 in zip(pieces(spectra), z3s, strict=True):
             part = out[piece[0], :, piece[1]]
@@ -252,21 +179,6 @@ class AdapterFunction(torch.autograd.Function):
         """Walk the pieces back: sums of block 3, block 3, then blocks 2 and 1 together."""
         with torch.autocast(dout.device.type, enabled=False):
             return _backward(ctx, dout)
-
-
-def _way(
-    zs: Sequence[Tensor], batch: bool, norm: tuple[Tensor, ...], eps: float, group: Any
-) -> tuple[Way, tuple[Tensor, Tensor, Tensor]]:
-    """Choose the moments of a block, and give the batch's with their count."""
-    mean, var, gamma, beta = norm
-    if not batch:
-        return Way(Norm.of(mean, var, gamma, beta, eps), None), (mean, var, mean.new_zeros(()))
-    count = mean.new_tensor(float(sum(z.shape[0] * z.shape[2] for z in zs)))
-    sums = all_sums(torch.stack([_sums(z, z) for z in zs]).sum(0), group)
-    count = all_sums(count, group)
-    mean = sums[0] / count
-    var = (sums[1] / count - mean.square()).clamp_min_(0)
-    return Way(Norm.of(mean, var, gamma, beta, eps), count), (mean, var, count)
 
 
 def _backward(ctx: Any, dout: Tensor) -> tuple[Tensor | None, ...]:
@@ -311,7 +223,7 @@ def _third_block_back(
     def dy(cut: Tensor, z: Tensor) -> Tensor:
         return _relu_back((cut / z.shape[0]).expand(z.shape), way3.norm.apply(z))
 
-    sums = torch.stack([_sums(dy(c, z), z) for c, z in zip(cuts, z3s, strict=True)]).sum(0)
+    sums = torch.stack([sums_of(dy(c, z), z) for c, z in zip(cuts, z3s, strict=True)]).sum(0)
     gamma, beta, slope, offset = way3.back(sums, all_sums(sums, ctx.group))
     rows, drows = (_Rows(m3, z2s[0].shape[0], WIDTHS[1]) for _ in range(2))
     dm3, sums2, d2s = torch.zeros_like(m3, dtype=sums.dtype), [], []
@@ -323,5 +235,5 @@ def _third_block_back(
         _back_to_rows(dz, m3, STRIDES[2], dfilled)
         d2 = _relu_back(dfilled[1:-1], filled[1:-1])
         d2s.append(d2)
-        sums2.append(_sums(d2, z2))
+        sums2.append(sums_of(d2, z2))
     return gamma, beta, dm3, d2s, torch.stack(sums2).sum(0)

@@ -67,7 +67,7 @@ class FeatureCache:
         self.passes = 0
         """How often an encoder went over a set of images."""
         self._known: dict[str, FrozenFeatures] = {}
-        self._digests: dict[tuple[tuple[int, int], ...], str] = {}
+        self._digests: dict[tuple[str, tuple[tuple[int, int], ...]], str] = {}
 
     def of(self, model: nn.Module, examples: Examples, standardise: Standardise) -> FrozenFeatures:
         """Compute what a model's head sees of each example, or give what was computed before.
@@ -85,6 +85,7 @@ class FeatureCache:
     def key(self, model: nn.Module, examples: Examples, standardise: Standardise) -> str:
         """Stand for weights, images and standardisation: 20 hexadecimal digits."""
         found = hashlib.sha256(self._digest(model.encoder).encode())
+        found.update(repr(getattr(model, "maps", None)).encode())  # decoders take different maps
         if isinstance(standardise, nn.Module):
             for tensor in standardise.state_dict().values():
                 found.update(_bytes(tensor))
@@ -95,9 +96,10 @@ class FeatureCache:
     def _digest(self, encoder: Any) -> str:
         """Stand for an encoder's layers and weights; hashed anew only if a weight was written."""
         state = encoder.state_dict()
-        seen = tuple((t.data_ptr(), t._version) for t in state.values())
+        layers = repr(encoder)  # a stride may become dilation with the weights as they are
+        seen = layers, tuple((t.data_ptr(), t._version) for t in state.values())
         if seen not in self._digests:
-            found = hashlib.sha256(repr(encoder).encode())
+            found = hashlib.sha256(layers.encode())
             for name, tensor in state.items():
                 found.update(name.encode())
                 found.update(_bytes(tensor))
