@@ -1,7 +1,7 @@
 """A full training step at 202 bands, views included: ours against lightly + timm + kornia.
 
-Both sides get the same standardised float batch of 202 bands, 128 pixels wide (96 at quick size;
-MAE's batch is three times that of the others), make their views, go forward and backward, step the
+Both sides get the same standardised float batch of 202 bands, 128 pixels wide (80 at quick size;
+MAE's batch is four times that of the others), make their views, go forward and backward, step the
 same kind of optimiser with the same settings (SpectralEarth's recipes) and move their momentum
 networks. Steps are timed in turn, ours and the plain one, since the machine may
 be busy; the best counts. Transformers have tokens of 16 pixels at quick size and 8 at full size.
@@ -36,8 +36,8 @@ from workbench.training.settings import OptimiserName, PretrainSettings
 
 BANDS = 202
 SIDE = 128  # of the figures on a GPU, as in SpectralEarth
-SIZES = {"quick": (96, 2, 16, 1), "full": (128, 8, 8, 4)}  # side, batch, token size, timed steps
-MAE_BATCHES = 3  # a masked step is so cheap that it gets a batch this many times as large
+SIZES = {"quick": (80, 2, 16, 2), "full": (128, 8, 8, 4)}  # side, batch, token size, timed steps
+MAE_BATCHES = 4  # a masked step is so cheap that it gets a batch this many times as large
 GOALS = {"adapter": 3.0, "mae": 4.0, "moco": 1.5, "dino": 1.5}
 GPU_RATES = {"H200": (989e12, 4.8e12), "H100": (989e12, 3.35e12), "A100": (312e12, 2.0e12)}
 """Dense bf16 operations and bytes per second of the SXM models, by a part of the GPU's name."""
