@@ -111,15 +111,18 @@ def widths(codes: Tensor, valid: Tensor | None, largest: int, *, least: int = 1)
         (N, H, W) uint8 in [least, largest + 1]; largest + 1 means wider; 0 where ignored.
     """
     n, h, w = codes.shape
-    inside = torch.ones_like(codes, dtype=torch.bool) if valid is None else valid
-    around = (largest,) * 4  # what lies outside of the image is ignored too
-    padded = torch.nn.functional.pad(codes, around)
-    known = torch.nn.functional.pad(inside, around)
+    # what lies outside of the image is ignored too: it belongs to every class
+    around, top = (largest,) * 4, torch.iinfo(codes.dtype).max
+    low = codes if valid is None else codes.masked_fill(~valid, top)
+    high = codes if valid is None else codes.masked_fill(~valid, 0)
+    low = torch.nn.functional.pad(low, around, value=top)
+    high = torch.nn.functional.pad(high, around, value=0)
     found = torch.full((n, h, w), least, dtype=torch.uint8, device=codes.device)
     for side in range(least + 1, largest + 2):
         before, after = side // 2, side - 1 - side // 2
-        low, high = extremes(padded, known, before, after, border=False)
-        fits = (low >= high).to(torch.uint8)  # of the square around this pixel
+        smallest = window_extreme(low, before, after, largest=False, outside=top)
+        greatest = window_extreme(high, before, after, largest=True, outside=0)
+        fits = (smallest >= greatest).to(torch.uint8)  # of the square around this pixel
         held = window_extreme(fits, after, before, largest=True, outside=0)
         found += held[:, largest : largest + h, largest : largest + w]
     return found if valid is None else found.masked_fill_(~valid, 0)

@@ -168,25 +168,29 @@ def _lost_objects(
     """(n,) objects of each map that lie wholly in disputed ground.
 
     Only the disputed parts are labelled: such a part is an object if it touches no pixel of its
-    class that both maps share.
+    class that both maps share. All maps stand in one tall image, each in a frame of its own, so
+    that a neighbour is a step along its flat array.
     """
     from skimage.measure import label
 
     n, h, w = labels.shape
-    apart = ((0, 0), (1, 1), (1, 1))  # a frame keeps objects of neighbouring patches apart
-    own = labels.astype(np.int16) + 1
-    parts = np.pad(np.where(disputed, own, 0), apart)
-    shared = np.pad(np.where(disputed, 0, own), apart)
-    touches = np.zeros((n, h, w), bool)
-    for y, x in _AROUND:
-        touches |= shared[:, 1 + y : 1 + y + h, 1 + x : 1 + x + w] == own
+    dtype = np.int16 if labels.max(initial=0) == 255 else labels.dtype  # 0 is the frame
+    framed = np.zeros((n, h + 2, w + 2), dtype)
+    framed[:, 1:-1, 1:-1] = labels
+    framed[:, 1:-1, 1:-1] += 1
+    there = np.zeros(framed.shape, bool)
+    there[:, 1:-1, 1:-1] = disputed
+    parts, shared = framed * there, (framed * ~there).ravel()
     number, count = label(parts.reshape(-1, w + 2), return_num=True, connectivity=2)
-    inside = number.reshape(n, h + 2, w + 2)[:, 1:-1, 1:-1]
-    of, at = inside[disputed], np.flatnonzero(disputed)
+    at = np.flatnonzero(parts)
+    of, own = number.ravel()[at], parts.ravel()[at]
+    touches = np.zeros(len(at), bool)
+    for y, x in _AROUND:
+        touches |= shared[at + (y * (w + 2) + x)] == own
     held = np.zeros(count + 1, bool)
-    held[of[touches[disputed]]] = True
+    held[of[touches]] = True
     where = np.zeros(count + 1, np.int64)
-    where[of] = at // (h * w)
+    where[of] = at // ((h + 2) * (w + 2))
     lost = ~held & (np.bincount(of, minlength=count + 1) >= least)
     lost[0] = False
     return np.bincount(where[lost], minlength=n)
