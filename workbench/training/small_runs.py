@@ -228,7 +228,7 @@ def _cuts(method: str, chosen: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _settings(chosen: Recipe, size: RunScale) -> PretrainSettings:
-    every = {"probe_every": size.probe_every, "loggers": ("csv",)}
+    every: dict[str, Any] = {"probe_every": size.probe_every, "loggers": ("csv",)}
     found = PretrainSettings.from_recipe(chosen, **every)
     if not size.cuts:
         return found
