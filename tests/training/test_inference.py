@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from workbench.errors import TrainingError
-from workbench.training.inference import pieces, predict_scene
+from workbench.training.inference import even_side, pieces, predict_scene
 
 
 @given(st.integers(1, 200), st.integers(1, 60), st.integers(0, 29))
@@ -24,6 +24,17 @@ def test_pieces_keep_every_pixel_once_with_the_overlap_around_it(length, tile, o
         first, last = p.keep
         assert p.start + (overlap if p.start else 0) <= first
         assert last <= p.start + tile - (overlap if p.start + tile < length else 0)
+
+
+@given(st.integers(1, 3000), st.integers(40, 600), st.integers(0, 19), st.sampled_from([1, 8, 32]))
+def test_even_tiles_are_no_more_than_the_largest_ones_and_waste_less(
+    length, tile, overlap, multiple
+):
+    side = even_side(length, tile, overlap, multiple)
+    assert side <= max(tile, 1)
+    large, even = (pieces(length, min(t, length), overlap) for t in (tile, side))
+    assert len(even) <= len(large)
+    assert len(even) * side <= len(large) * min(tile, length)
 
 
 class Blurred(nn.Module):

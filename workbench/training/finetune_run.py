@@ -110,6 +110,8 @@ class Run:
         self.optimiser = torch.optim.AdamW(
             [{"params": params} for _, params in groups], weight_decay=settings.weight_decay
         )
+        # of a frozen encoder nothing needs to be kept, and it may be large
+        self.changing: nn.Module = model.decoder if protocol.features_stay else model  # type: ignore[assignment]
         self.flops = 0.0
 
     def train(self, progress: Callable[[int, int], None] | None) -> tuple[list[Look], int]:
@@ -127,7 +129,7 @@ class Run:
                     best, kept = history[-1], self.state()
             if progress is not None:
                 progress(step + 1, total)
-        self.model.load_state_dict(kept)
+        self.changing.load_state_dict(kept)
         return history, best.step
 
     def step(self, step: int) -> float:
@@ -191,4 +193,4 @@ class Run:
         return Look(step, train_loss, sum(losses) / len(self.parts[1]), score.value)
 
     def state(self) -> dict[str, Tensor]:
-        return copy.deepcopy(self.model.state_dict())
+        return copy.deepcopy(self.changing.state_dict())

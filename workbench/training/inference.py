@@ -51,6 +51,28 @@ def pieces(length: int, tile: int, overlap: int) -> list[Piece]:
     return found
 
 
+def even_side(length: int, tile: int, overlap: int, multiple: int = 1) -> int:
+    """Give the smallest side of tiles of which no more are needed than of the largest ones.
+
+    Tiles of the largest size would meet the scene's end with one that is nearly all overlap.
+
+    Args:
+        length: Pixels of the axis.
+        tile: Largest side of a tile, pixels.
+        overlap: As for `pieces`.
+        multiple: The side is a multiple of it, if the largest one allows.
+
+    Example:
+        >>> even_side(1024, 512, 16, 32)
+        384
+    """
+    if tile >= length:
+        return length
+    count = -(-(length - 2 * overlap) // (tile - 2 * overlap))
+    least = -(-(length - 2 * overlap) // count) + 2 * overlap
+    return min(tile, -(-least // multiple) * multiple)
+
+
 def predict_scene(
     model: nn.Module,
     read: ReadWindow,
@@ -60,6 +82,7 @@ def predict_scene(
     standardise: Standardise,
     tile: int = 256,
     overlap: int = 32,
+    multiple: int = 32,
     batch_size: int = 4,
     device: torch.device | str = "cpu",
     progress: Callable[[int, int], None] | None = None,
@@ -75,8 +98,9 @@ def predict_scene(
         shape: (H, W) of the scene.
         out: File NAME.npy of the result, written whole or not at all.
         standardise: From stored numbers to what the model takes.
-        tile: Side of a tile in pixels; smaller at scenes that are smaller.
+        tile: Largest side of a tile, pixels; tiles are as small as the same number of them allows.
         overlap: Pixels at each edge that are predicted twice, in [0, tile / 2).
+        multiple: The model's largest stride, of which sides of tiles are multiples where they can.
         batch_size: Tiles at once.
         device: Where to compute.
         progress: Called with (tiles done, tiles in all).
@@ -87,12 +111,12 @@ def predict_scene(
     Raises:
         TrainingError: If overlap and tile do not fit.
     """
-    if not 0 <= overlap < tile / 2 or batch_size < 1:
+    if not 0 <= overlap < tile / 2 or min(batch_size, multiple) < 1:
         raise TrainingError(
-            f"Tiles need 0 <= overlap < tile / 2 and batch_size >= 1, got overlap={overlap}, "
-            f"tile={tile}, batch_size={batch_size}."
+            "Tiles need 0 <= overlap < tile / 2, and batch_size and multiple >= 1, got "
+            f"overlap={overlap}, tile={tile}, batch_size={batch_size}, multiple={multiple}."
         )
-    height, width = min(tile, shape[0]), min(tile, shape[1])
+    height, width = (even_side(n, tile, overlap, multiple) for n in shape)
     plan = [
         (row, col)
         for row in pieces(shape[0], height, overlap if height < shape[0] else 0)
