@@ -1,8 +1,9 @@
-"""How far an extraction is, as a bar in a notebook that needs no widget."""
+"""How far an extraction or a study is, as a bar in a notebook that needs no widget."""
 
 from collections.abc import Callable
 from html import escape
 
+from workbench.evaluation.study import CellNote
 from workbench.extraction.patches import Progress
 
 
@@ -45,3 +46,40 @@ def progress_html(label: str, progress: Progress | None) -> str:
     )
     value = f'value="{progress.tiles_done}" max="{max(progress.tiles, 1)}"'
     return f"<div><progress {value}></progress> {told}</div>"
+
+
+def study_bar(label: str = "Cells") -> Callable[[CellNote], None]:
+    """Show a bar below the cell and give what moves it, for `run_study(progress=...)`.
+
+    Args:
+        label: What is being done.
+    """
+    from IPython.display import HTML, display
+
+    handle = display(HTML(study_html(label, None)), display_id=True)
+    spent: list[float] = []
+
+    def show(note: CellNote) -> None:
+        spent.append(note.seconds)
+        if handle is not None:  # outside a notebook there is nothing to replace
+            handle.update(HTML(study_html(label, note, sum(spent))))
+
+    return show
+
+
+def study_html(label: str, note: CellNote | None, seconds: float = 0.0) -> str:
+    """Write the bar of a study for one moment; None for the start.
+
+    Args:
+        label: What is being done.
+        note: What became of the last cell.
+        seconds: Time spent so far, from which the rest is guessed.
+    """
+    if note is None:
+        return f"<div><progress></progress> {escape(label)}: starting</div>"
+    left = seconds / note.number * (note.total - note.number)
+    told = f"{note.number} of {note.total} · {seconds:.0f} s · about {left:.0f} s to go"
+    if note.reason:
+        told += f" · failed: {escape(note.reason)}"
+    value = f'value="{note.number}" max="{max(note.total, 1)}"'
+    return f"<div><progress {value}></progress> {escape(label)}: {told}</div>"
