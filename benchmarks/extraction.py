@@ -38,6 +38,7 @@ from workbench.synthetic.metadata import metadata_xml
 from workbench.synthetic.render import LAYERS
 
 RULES = ViewRules(patch_size=128)
+SMALL = ViewRules(patch_size=64)  # for the small tiles on which memory is compared
 GOAL_FLOOR, GOAL_SPEEDUP, GOAL_MEMORY = 0.6, 1.7, 0.15
 
 
@@ -142,7 +143,7 @@ def one_and_two_workers(
             client = opened.enter_context(Client(opened.enter_context(cluster)))
             client.run(import_module, "workbench.readers.enmap")
             works.append(lambda out, client=client: ours(plan, tiles, out, scheduler=client))
-        return in_turn(folder, works, repeats + 1)
+        return in_turn(folder, works, repeats)
 
 
 def memory_of(folder: Path, size: int, counts: Sequence[int]) -> list[float]:
@@ -152,7 +153,7 @@ def memory_of(folder: Path, size: int, counts: Sequence[int]) -> list[float]:
         products = folder / f"memory{count}"
         tiles = many_dates(products, size, count)
         job = products / "job.pickle"
-        job.write_bytes(pickle.dumps((temporal_views(tiles, RULES), tiles)))
+        job.write_bytes(pickle.dumps((temporal_views(tiles, SMALL), tiles)))
         command = [sys.executable, __file__, "--memory-of", str(job)]
         running.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
     told = [process.communicate()[0] for process in running]
@@ -172,7 +173,7 @@ def main() -> None:
     if args.memory_of:
         cut_and_tell_memory(args.memory_of)
         return
-    size, count, small, repeats = (900, 6, 340, 2) if args.scale == "quick" else (1200, 16, 600, 3)
+    size, count, small, repeats = (900, 8, 180, 2) if args.scale == "quick" else (1200, 16, 600, 3)
     with tempfile.TemporaryDirectory(prefix="extraction", dir=fast_folder()) as name:
         folder = Path(name)
         tiles = many_dates(folder / "products", size, count)

@@ -134,12 +134,12 @@ class RasterFile:
 
 
 def bulk_reading(cache_mb: int) -> AbstractContextManager[Any]:
-    """Read much once: files without compression are mapped, and few blocks are kept.
+    """Read much once: what is not compressed goes straight to its place, and few blocks are kept.
 
-    GDAL refuses to map a file that ends early; one that is cut while it is read kills the process,
-    which a resumed run survives. Blocks would be kept up to 5 % of the RAM; of mapped files, none.
+    GDAL would keep blocks up to 5 % of the RAM, and copy each pixel through them. Read this way,
+    a file that ends early gives zeros where it ends: `require_whole` comes first.
     """
-    return rasterio.Env(GDAL_CACHEMAX=cache_mb, GTIFF_VIRTUAL_MEM_IO="IF_ENOUGH_RAM")
+    return rasterio.Env(GDAL_CACHEMAX=cache_mb, GTIFF_DIRECT_IO="YES")
 
 
 def raster_info(path: str | Path) -> RasterInfo:
