@@ -1,8 +1,8 @@
 """The numbers of the recipes, one table for each; `recipes` gives them names and types.
 
 SpectralEarth's are those of its published configurations. The papers' own are of their main runs on
-ImageNet. Of MoCo, DINO and MAE rates, scales, temperatures and sizes were read in published code; all
-other numbers were written down from memory and not looked up: check one before you rely on it.
+ImageNet. Of MoCo, DINO and MAE rates, scales, temperatures and sizes were read in published code.
+All other numbers were written down from memory, not looked up: check one before you rely on it.
 """
 
 from typing import Any
