@@ -1,0 +1,69 @@
+"""Predictions of cells, kept and found again; the forest experiment's list of trainings."""
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+
+from workbench.errors import EvaluationError
+from workbench.evaluation.benchmark import Bench
+from workbench.evaluation.forest import FOREST_SCALES, forest_cells
+from workbench.evaluation.kept import KeptPredictions
+from workbench.evaluation.study import StudyCell
+from workbench.evaluation.tasks import scene_task
+from workbench.legends import Legend, LegendClass
+from workbench.models import resnet
+from workbench.readers.images import Image
+from workbench.readers.samples import LabelledScene
+from workbench.sensors import sensor
+from workbench.training.finetune_settings import FinetuneSettings
+
+LEGEND = Legend(
+    "two", "Two", (LegendClass("open", (1,), "#ffff00"), LegendClass("wood", (2,), "#00ff00"))
+)
+
+
+@pytest.fixture(scope="module")
+def task():
+    rng = np.random.default_rng(0)
+    labels = np.kron(rng.integers(0, 2, (6, 6)), np.ones((8, 8), int))
+    image = (rng.normal(0, 0.3, (2, 48, 48)) + labels).astype(np.float32)
+    contract = sensor("enmap").contract(["B001", "B002"])
+    data = xr.DataArray(image, dims=("band", "y", "x"))
+    scene = LabelledScene(Image(data, contract), labels.astype(np.uint8), LEGEND)
+    return scene_task("wood", scene, size=16, block=1, seed=0)
+
+
+def test_what_a_cell_predicted_is_found_again(task, tmp_path):
+    kept = KeptPredictions(tmp_path, {"wood": task})
+    settings = FinetuneSettings(steps=2, batch_size=3, eval_every=2)
+    cells = [
+        StudyCell("wood", "resnet18", "random", "scratch", "fcn", seed, options={"stem": stem})
+        for seed, stem in enumerate(("standard", "detail"))
+    ]
+    bench = Bench(
+        {"wood": task}, lambda c, t: resnet(18, t.bands, c.options["stem"]), settings, keep=kept
+    )
+    records = [bench(cell).record for cell in cells]
+    truth = kept.targets("wood")
+    found = kept.by_option(cells, "stem")
+    assert list(found) == ["standard", "detail"]
+    for record, maps in zip(records, found.values(), strict=True):
+        assert maps.ids == truth.ids == task.test.ids
+        right = float((maps.maps == truth.maps).mean())
+        assert record.scores()["overall_accuracy"].value == pytest.approx(right)
+    assert torch.equal(
+        torch.from_numpy(np.array(truth.maps)).long(), task.test.batch(range(len(task.test)))[1]
+    )
+    other = StudyCell("wood", "resnet18", "random", "scratch", "fcn", 7)
+    with pytest.raises(EvaluationError, match="are not in"):
+        kept.of(other)
+
+
+def test_the_forest_experiment_is_three_decoders_and_a_factorial_on_the_unet():
+    cells = forest_cells(seeds=range(2), **FOREST_SCALES["test"])
+    assert len(cells) == len(set(cells)) == 2 * 6
+    unets = {(c.options["stem"], c.options["loss"]) for c in cells if c.decoder == "unet"}
+    assert len(unets) == 4
+    assert {c.decoder for c in cells} == {"unet", "deeplabv3+", "upconv"}
+    assert all(("boundary" in c.options) == (c.options["loss"] == "boundary") for c in cells)
