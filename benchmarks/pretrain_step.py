@@ -1,10 +1,11 @@
 """A full training step at 202 bands, views included: ours against lightly + timm + kornia.
 
-Both sides get the same standardised float batch of 202 bands, 128 pixels wide (80 at quick size;
+Both sides get the same standardised float batch of 202 bands, 128 pixels wide (96 at quick size;
 MAE's batch is four times that of the others), make their views, go forward and backward, step the
 same kind of optimiser with the same settings (SpectralEarth's recipes) and move their momentum
-networks. Steps are timed in turn, ours and the plain one, since the machine may
-be busy; the best counts. Transformers have tokens of 16 pixels at quick size and 8 at full size.
+networks. Each side has a process of its own, as its user would, so neither finds the other's
+memory; their steps are timed in turn, since the machine may be busy, and the best counts.
+Transformers have tokens of 16 pixels at quick size and 8 at full size.
 
 moco      Spectral ResNet-50, two views; the queue holds 32,768 keys
 dino      Spectral ViT-S, two global views
@@ -15,11 +16,14 @@ On a GPU, ViT-L MAE is measured too: `share_of_peak` of the GPU's bf16 rate, `sh
 and `device_busy`, the time of a step on batches that lie on the device over that with a loader.
 """
 
+import multiprocessing
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import cycle
+from multiprocessing.connection import Connection
+from typing import Any
 
 import torch
 from harness import parse_scale, peak_memory_mb, report, reset_peak_memory
@@ -36,7 +40,7 @@ from workbench.training.settings import OptimiserName, PretrainSettings
 
 BANDS = 202
 SIDE = 128  # of the figures on a GPU, as in SpectralEarth
-SIZES = {"quick": (80, 2, 16, 2), "full": (128, 8, 8, 4)}  # side, batch, token size, timed steps
+SIZES = {"quick": (96, 2, 16, 2), "full": (128, 8, 8, 4)}  # side, batch, token size, timed steps
 MAE_BATCHES = 4  # a masked step is so cheap that it gets a batch this many times as large
 GOALS = {"adapter": 3.0, "mae": 4.0, "moco": 1.5, "dino": 1.5}
 GPU_RATES = {"H200": (989e12, 4.8e12), "H100": (989e12, 3.35e12), "A100": (312e12, 2.0e12)}
@@ -86,40 +90,50 @@ def plain_step(method: PlainMoCo | PlainDINO | PlainMAE) -> Step:
     return step
 
 
-def pairs(
-    side: int, token_size: int, device: torch.device
-) -> dict[str, tuple[Callable[[], Step], ...]]:
-    """For each method, what makes our step and the peer's; made one at a time to spare memory."""
-    siamese = ViewOptions(blur=0.5)
-
-    def moco() -> Step:
+def step_of(name: str, ours: bool, side: int, token_size: int, device: torch.device) -> Step:
+    """Make one side's step of a method or of the adapter, from the same seed."""
+    torch.manual_seed(0)
+    if name == "adapter":
+        adapter = SpectralAdapter(BANDS) if ours else Conv3dAdapter()
+        return adapter_step(adapter.to(device))
+    if not ours:
+        peer = {
+            "moco": lambda: PlainMoCo(side=side),
+            "dino": lambda: PlainDINO(token_size, side=side),
+            "mae": lambda: PlainMAE(token_size, side=side),
+        }[name]()
+        return plain_step(peer.to(device))
+    siamese = ViewOptions(size=side, blur=0.5)
+    if name == "moco":
         method = MoCo(
             spectral_resnet50(BANDS), queue_size=32_768, temperature=0.1, hidden_dim=2048
         ).to(device)
-        return our_step(method, pipeline(siamese, (0.08, 1.0), 2), settings("sgd", 1e-3, 1e-4))
+        views = pipeline(replace(siamese, crop=(0.08, 1.0)), 2)
+        return our_step(method, views.to(device), settings("sgd", 1e-3, 1e-4))
+    encoder = spectral_vit("S", BANDS, side, token_size)
+    if name == "dino":
+        dino = DINO(encoder, output_dim=128, freeze_last_layer=0.0).to(device)
+        views = pipeline(replace(siamese, crop=(0.05, 1.0)), 2)
+        return our_step(dino, views.to(device), settings("adamw", 1e-3, 1e-5))
+    mae = MAE(encoder, mask_ratio=0.9, decoder_depth=1).to(device)
+    views = pipeline(ViewOptions(size=side, crop=(0.4, 1.0)), 1)
+    return our_step(mae, views.to(device), settings("adamw", 1e-4, 1e-2))
 
-    def dino() -> Step:
-        method = DINO(vit_s(), output_dim=128, freeze_last_layer=0.0).to(device)
-        return our_step(method, pipeline(siamese, (0.05, 1.0), 2), settings("adamw", 1e-3, 1e-5))
 
-    def mae() -> Step:
-        method = MAE(vit_s(), mask_ratio=0.9, decoder_depth=1).to(device)
-        return our_step(
-            method, pipeline(ViewOptions(), (0.4, 1.0), 1), settings("adamw", 1e-4, 1e-2)
-        )
+def pipeline(options: ViewOptions, count: int) -> ViewPipeline:
+    """Our views: `count` global ones."""
+    return ViewPipeline(multi_crop(options, views=count), reuse_memory=True)
 
-    def vit_s() -> nn.Module:
-        return spectral_vit("S", BANDS, side, token_size)
 
-    def pipeline(base: ViewOptions, crop: tuple[float, float], count: int) -> ViewPipeline:
-        options = ViewOptions(size=side, crop=crop, blur=base.blur)
-        return ViewPipeline(multi_crop(options, views=count), reuse_memory=True).to(device)
+def adapter_step(adapter: nn.Module) -> Step:
+    """Forward and backward of an adapter alone."""
 
-    return {
-        "mae": (mae, lambda: plain_step(PlainMAE(token_size, side=side).to(device))),
-        "dino": (dino, lambda: plain_step(PlainDINO(token_size, side=side).to(device))),
-        "moco": (moco, lambda: plain_step(PlainMoCo(side=side).to(device))),
-    }
+    def step(images: Tensor) -> float:
+        out = adapter(images)
+        out.backward(torch.ones_like(out))
+        return float(out.detach().mean())
+
+    return step
 
 
 def settings(optimiser: OptimiserName, lr: float, weight_decay: float) -> PretrainSettings:
@@ -127,37 +141,62 @@ def settings(optimiser: OptimiserName, lr: float, weight_decay: float) -> Pretra
     return PretrainSettings(optimiser=optimiser, lr=lr, weight_decay=weight_decay)
 
 
-def in_turn(steps: list[Step], images: Tensor, repeats: int) -> list[Pace]:
-    """Time steps one after the other, several times over; the first round is not counted."""
-    paces = [Pace(float("inf"), 0.0, 0.0) for _ in steps]
+class Side:
+    """One side of a method in a process of its own, which makes a step when it is told to."""
+
+    def __init__(
+        self, name: str, ours: bool, shape: tuple[int, ...], token_size: int, kind: str
+    ) -> None:
+        context = multiprocessing.get_context("forkserver")
+        self.line, far = context.Pipe()
+        given = (far, name, ours, shape, token_size, kind)
+        self.process = context.Process(target=serve, args=given, daemon=True)
+        self.process.start()
+        far.close()
+        self.pace = Pace(float("inf"), 0.0, 0.0)
+
+    def step(self, *, counts: bool) -> None:
+        """Let it make a step; the first one is not counted but gives the loss."""
+        self.line.send(True)
+        seconds, peak, loss = self.line.recv()
+        if counts:
+            self.pace.seconds = min(self.pace.seconds, seconds)
+            self.pace.peak_mb = max(self.pace.peak_mb, peak)
+        else:
+            self.pace.loss = loss
+
+    def close(self) -> None:
+        """End the process."""
+        self.line.send(False)
+        self.process.join()
+
+
+def serve(line: Connection, name: str, ours: bool, shape: tuple[int, ...], *given: Any) -> None:
+    """Make steps as long as the other end asks for them."""
+    token_size, kind = given
+    device = torch.device(kind)
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    images = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(device)
+    step = step_of(name, ours, shape[-1], token_size, device)
+    while line.recv():
+        forget_peak(device)
+        settle(device)
+        start = time.perf_counter()
+        loss = step(images)
+        settle(device)
+        line.send((time.perf_counter() - start, peak_mb(device), loss))
+
+
+def in_turn(name: str, shape: tuple[int, ...], token_size: int, repeats: int) -> list[Pace]:
+    """Time our step and the peer's one after the other, several times over."""
+    kind = "cuda" if torch.cuda.is_available() else "cpu"
+    sides = [Side(name, ours, shape, token_size, kind) for ours in (True, False)]
     for repeat in range(repeats + 1):
-        for step, pace in zip(steps, paces, strict=True):
-            forget_peak(images.device)
-            start = time.perf_counter()
-            loss = step(images)
-            settle(images.device)
-            if repeat == 0:
-                pace.loss = loss
-            else:
-                pace.seconds = min(pace.seconds, time.perf_counter() - start)
-                pace.peak_mb = max(pace.peak_mb, peak_mb(images.device))
-    return paces
-
-
-def adapters(images: Tensor, repeats: int) -> list[Pace]:
-    """Time the two forms of the adapter with the same weights."""
-    ours, plain = SpectralAdapter(BANDS).to(images.device), Conv3dAdapter().to(images.device)
-    plain.load_state_dict(ours.state_dict())
-
-    def step_of(adapter: nn.Module) -> Step:
-        def step(images: Tensor) -> float:
-            out = adapter(images)
-            out.backward(torch.ones_like(out))
-            return float(out.detach().mean())
-
-        return step
-
-    return in_turn([step_of(ours), step_of(plain)], images, repeats)
+        for side in sides:
+            side.step(counts=repeat > 0)
+    for side in sides:
+        side.close()
+    return [side.pace for side in sides]
 
 
 def settle(device: torch.device) -> None:
@@ -226,23 +265,18 @@ def main() -> None:
     side, batch, token_size, repeats = (asked or size for asked, size in sizes)
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    size = (MAE_BATCHES * batch, BANDS, side, side)
-    images = torch.randn(size, generator=torch.Generator().manual_seed(0)).to(device)
-    told = (
-        f"{batch} images (MAE: {len(images)}) of {BANDS} × {side} × {side}, tokens of {token_size}"
-    )
-    print(f"{told} pixels, {device}, {torch.get_num_threads()} threads; best of {repeats} steps")
+    told = f"{batch} images (MAE: {MAE_BATCHES * batch}) of {BANDS} × {side} × {side}"
+    told += f", tokens of {token_size} pixels, {device}, {torch.get_num_threads()} threads"
+    print(f"{told}; best of {repeats} steps", flush=True)
     values: dict[str, float] = {}
-    paces = {"adapter": adapters(images[:batch], repeats)}
-    tell("adapter", paces["adapter"], batch)
-    for name, makers in pairs(side, token_size, device).items():
-        torch.manual_seed(0)
-        given = images if name == "mae" else images[:batch]
-        paces[name] = in_turn([make() for make in makers], given, repeats)
-        tell(name, paces[name], len(given))
+    paces: dict[str, list[Pace]] = {}
+    for name in GOALS:
+        count = MAE_BATCHES * batch if name == "mae" else batch
+        paces[name] = in_turn(name, (count, BANDS, side, side), token_size, repeats)
+        tell(name, paces[name], count)
     for name, (ours, plain) in paces.items():
         values[f"{name}_speedup"] = plain.seconds / ours.seconds
-        count = len(images) if name == "mae" else batch
+        count = MAE_BATCHES * batch if name == "mae" else batch
         values[f"{name}_per_second"] = count / ours.seconds
         values[f"{name}_peak_mb"], values[f"{name}_plain_peak_mb"] = ours.peak_mb, plain.peak_mb
     if device.type == "cuda":

@@ -44,7 +44,7 @@ def follow(network: nn.Module, twin: nn.Module, momentum: float) -> Tensor:
     """
     ours: list[Tensor] = list(network.parameters())
     theirs: list[Tensor] = list(twin.parameters())
-    moved = (1.0 - momentum) * _norm(torch._foreach_sub(ours, theirs)) / _norm(theirs)
+    moved = (1.0 - momentum) * _distance(ours, theirs) / _norm(theirs)
     torch._foreach_lerp_(theirs, ours, 1.0 - momentum)
     return moved
 
@@ -69,7 +69,12 @@ def distance(network: nn.Module, twin: nn.Module) -> Tensor:
     """Relative distance of two networks' parameters, ‖network - twin‖ / ‖network‖, a scalar."""
     ours: list[Tensor] = list(network.parameters())
     theirs: list[Tensor] = list(twin.parameters())
-    return _norm(torch._foreach_sub(ours, theirs)) / _norm(ours)
+    return _distance(ours, theirs) / _norm(ours)
+
+
+def _distance(ours: list[Tensor], theirs: list[Tensor]) -> Tensor:
+    """Length of the difference, without holding all of it at once."""
+    return torch.stack([(a - b).norm() for a, b in zip(ours, theirs, strict=True)]).norm()
 
 
 def _norm(tensors: list[Tensor] | tuple[Tensor, ...]) -> Tensor:

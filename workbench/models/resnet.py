@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from timm.models.resnet import BasicBlock, Bottleneck, ResNet, downsample_conv
 from torch import Tensor, nn
 
@@ -68,7 +69,7 @@ class ResNetEncoder(nn.Module):
         require_bands(images, self.bands)
         maps = []
         if self.adapter is not None:
-            x = self.adapter(images)
+            x = _as_convolved(self.adapter(images))
         else:
             x = self.act1(self.bn1(self.conv1(images)))
             maps.append(x)
@@ -77,6 +78,13 @@ class ResNetEncoder(nn.Module):
             x = stage(x)
             maps.append(x)
         return maps
+
+
+def _as_convolved(x: Tensor) -> Tensor:
+    """Lay channels innermost where convolutions are faster so: on a CPU without gradients."""
+    if x.is_cpu and not torch.is_grad_enabled():
+        return x.contiguous(memory_format=torch.channels_last)
+    return x
 
 
 def resnet(depth: int = 18, bands: int = 12, stem: str = "standard") -> ResNetEncoder:

@@ -108,7 +108,9 @@ class Run:
         groups = rate_factors(model, protocol)
         self.factors = [factor for factor, _ in groups]
         self.optimiser = torch.optim.AdamW(
-            [{"params": params} for _, params in groups], weight_decay=settings.weight_decay
+            [{"params": params} for _, params in groups],
+            weight_decay=settings.weight_decay,
+            fused=True,
         )
         # of a frozen encoder nothing needs to be kept, and it may be large
         self.changing: nn.Module = model.decoder if protocol.features_stay else model  # type: ignore[assignment]
