@@ -13,19 +13,23 @@ from typing import Any
 from workbench.viz import assets
 
 
-def bokeh_page(layout: Any, title: str) -> str:
+def bokeh_page(layout: Any, title: str, *, heading: str = "", below: str = "") -> str:
     """Write a Bokeh model as a whole HTML document that fetches nothing.
 
     Args:
         layout: A Bokeh figure or layout drawn on canvas.
         title: Title of the document.
+        heading: What stands above the figures; nothing by default.
+        below: Small print below them.
     """
     from bokeh.embed import components
 
     script, content = components(layout, wrap_script=False)
+    above = f"<h1>{escape(heading)}</h1>" if heading else ""
+    small = f"<p>{escape(below)}</p>" if below else ""
     parts = {
         "TITLE": escape(title),
-        "CONTENT": content,
+        "CONTENT": above + content + small,
         "LIBRARY": _deflated_bokeh(),
         "SCRIPT": script.replace("</", "<\\/"),
     }
