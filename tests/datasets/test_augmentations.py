@@ -66,15 +66,16 @@ def test_a_box_is_resized_as_torch_does(size):
         torch.testing.assert_close(found[b], want[0], rtol=1e-4, atol=1e-5)
 
 
-def test_both_ways_of_resampling_agree_with_blur():
+@pytest.mark.parametrize("size", [16, 32])  # pixels are averaged, or read between
+def test_both_ways_of_resampling_agree_with_blur(size):
     options = ViewOptions(crop=(0.1, 1.0), turn=0.5, blur=0.7)
     images = torch.randn(10, 3, 20, 28, generator=seeded())
     drawn = draw_view(options, 10, torch.linspace(0, 1, 3), (20, 28), seeded(2))
     assert 0 < int((drawn.sigma > 0).sum()) < 10
-    together = resample_all(images, drawn, 16)
+    together = resample_all(images, drawn, size)
     for b in range(10):
         one = drawn.rows(slice(b, b + 1))
-        alone = resample_one(cut_out(images[b], one), one, 16)
+        alone = resample_one(cut_out(images[b], one), one, size)
         torch.testing.assert_close(together[b], alone, rtol=1e-4, atol=1e-5)
 
 

@@ -64,6 +64,9 @@ def _blur_maps(sigma: Tensor, size: int) -> Tensor:
 def resample_all(images: Tensor, drawn: ViewDraw, size: int) -> Tensor:
     """Resample a batch at once, as an accelerator likes it.
 
+    Where no box is larger than the view, four pixels are read for each one that is written, turned
+    and flipped on the way; where one is, pixels must be averaged, by the matrices of `axis_maps`.
+
     Args:
         images: (B, C, H, W) float.
         drawn: Of the same B samples.
@@ -72,13 +75,64 @@ def resample_all(images: Tensor, drawn: ViewDraw, size: int) -> Tensor:
     Returns:
         (B, C, size, size) float.
     """
-    rows, columns = _maps(drawn, images.shape[-2:], size, images.device)
-    found = rows[:, None] @ images @ columns[:, None].mT
-    turns = drawn.quarter_turns.to(images.device)[:, None, None, None]
-    for quarter in (1, 2, 3):
-        if bool((drawn.quarter_turns == quarter).any()):
-            found = torch.where(turns == quarter, found.rot90(quarter, (2, 3)), found)
+    if int(drawn.box[:, 2:].max()) > size:
+        return _turned(_by_maps(images, drawn, size), drawn.quarter_turns)
+    found = F.grid_sample(
+        images, _grid(drawn, images, size), mode="bilinear", padding_mode="border",
+        align_corners=True,
+    )  # fmt: skip
+    blurred = drawn.sigma.nonzero()[:, 0]
+    if len(blurred):
+        maps = _blur_maps(drawn.sigma[blurred].to(images.device), size)[:, None]
+        where = blurred.to(images.device)
+        found[where] = maps @ found[where] @ maps.mT
     return found
+
+
+def _by_maps(images: Tensor, drawn: ViewDraw, size: int) -> Tensor:
+    """The boxes, flipped, resized and blurred, but not turned."""
+    rows, columns = _maps(drawn, images.shape[-2:], size, images.device)
+    return rows[:, None] @ images @ columns[:, None].mT
+
+
+def _turned(views: Tensor, quarter_turns: Tensor) -> Tensor:
+    turns = quarter_turns.to(views.device)[:, None, None, None]
+    for quarter in (1, 2, 3):
+        if bool((quarter_turns == quarter).any()):
+            views = torch.where(turns == quarter, views.rot90(quarter, (2, 3)), views)
+    return views
+
+
+def _grid(drawn: ViewDraw, images: Tensor, size: int) -> Tensor:
+    """(B, size, size, 2) where each pixel of the view lies in the image: x and y in [-1, 1].
+
+    -1 and 1 are the centres of the image's outermost pixels. Places between the box's edge and the
+    centre of its outermost pixels are moved to these: nothing outside the box is seen.
+    """
+    height, width = images.shape[-2:]
+    box, flip, turns = (
+        t.to(images.device) for t in (drawn.box, drawn.flip, drawn.quarter_turns[:, None, None])
+    )
+    top, left, h, w = box.unbind(1)
+    at = torch.arange(size, device=images.device)
+    i, j = at[None, :, None], at[None, None, :]  # of the turned view
+    last = size - 1
+    row = torch.where(turns == 1, j, torch.where(turns == 2, last - i, last - j))
+    row = torch.where(turns == 0, i, row)
+    column = torch.where(turns == 1, last - i, torch.where(turns == 2, last - j, i))
+    column = torch.where(turns == 0, j, column)
+    y = _in_image(row, top, h, flip[:, 0], size)
+    x = _in_image(column, left, w, flip[:, 1], size)
+    scaled = (2 * x / max(1, width - 1) - 1, 2 * y / max(1, height - 1) - 1)
+    return torch.stack(scaled, dim=-1).to(images.dtype)
+
+
+def _in_image(at: Tensor, start: Tensor, length: Tensor, flip: Tensor, size: int) -> Tensor:
+    """Places (B, size, size) along an axis of the view, in pixels of the image, float64."""
+    start, length, flip = (t[:, None, None] for t in (start, length, flip))
+    at = torch.where(flip, size - 1 - at, at)
+    place = (at.double() + 0.5) * (length / size) - 0.5
+    return start + place.clamp(min=0).minimum(length.double() - 1)
 
 
 def resample_one(image: Tensor, drawn: ViewDraw, size: int) -> Tensor:

@@ -184,16 +184,31 @@ def collate_views(samples: Sequence[TemporalSample]) -> TemporalBatch:
         ([[0, 1], [3, 4]], [2], [9, 9, 7, 9, 9])
     """
     images = [s["images"] for s in samples]
-    size = torch.tensor([len(i) for i in images])
-    start = torch.cumsum(size, 0) - size
-    shape = (int(size.sum()), *images[0].shape[1:])
-    out = images[0].new_empty(shape)
+    sizes = [len(i) for i in images]
+    out = images[0].new_empty((sum(sizes), *images[0].shape[1:]))
     if get_worker_info() is not None:  # else the batch would be copied once more on its way out
         out = out.share_memory_()
+    time = torch.cat([s["time"] for s in samples])
+    return batch_of(torch.cat(images, out=out), time, [s["location"] for s in samples], sizes)
+
+
+def batch_of(
+    images: Tensor, time: Tensor, locations: Sequence[int], sizes: Sequence[int]
+) -> TemporalBatch:
+    """Say of a batch's images which of them belong together.
+
+    Args:
+        images: (I, C, H, W) of all samples, one sample after the other.
+        time: (I,) seconds since 1970.
+        locations: Number of each sample's location.
+        sizes: Images of each sample, 1 or 2.
+    """
+    size = torch.tensor(sizes)
+    start = torch.cumsum(size, 0) - size
     return {
-        "images": torch.cat(images, out=out),
-        "time": torch.cat([s["time"] for s in samples]),
-        "location": torch.tensor([s["location"] for s in samples]).repeat_interleave(size),
+        "images": images,
+        "time": time,
+        "location": torch.tensor(locations).repeat_interleave(size),
         "pairs": torch.stack([start, start + 1], dim=1)[size == 2],
         "singles": start[size == 1],
     }

@@ -4,6 +4,7 @@ A run that is taken up again at step n asks for the batches from n on; nothing i
 the steps before. Processes that train together take neighbouring parts of the same batch.
 """
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -13,8 +14,10 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from workbench.datasets.temporal_patches import TemporalBatch, TemporalPatches, collate_views
+from workbench.training.feeding import ReadBatches
 from workbench.training.settings import PretrainSettings
 
+CPU = torch.device("cpu")
 _ORDER, _VIEWS, _MASKS, _NETWORK = range(4)  # what a stream of random numbers is for
 
 
@@ -96,16 +99,22 @@ def batch_loader(
     start: int,
     stop: int,
     share: Share = Share(),
-    pin_memory: bool = False,
-) -> "DataLoader[TemporalBatch]":
-    """Load the batches of the steps from `start` to `stop`."""
+    device: torch.device = CPU,
+) -> "DataLoader[TemporalBatch] | ReadBatches":
+    """Load the batches of the steps from `start` to `stop`.
+
+    Processes read for a CPU, or this one if `settings.workers` is 0. For a GPU threads do, into
+    pinned memory; with 0, one for each core, 8 at most.
+    """
     batches = StepBatches(len(dataset), settings, seed=seed, start=start, stop=stop, share=share)
+    if device.type == "cuda":
+        threads = settings.workers or min(8, len(os.sched_getaffinity(0)))
+        return ReadBatches(dataset, batches, threads=threads, pin=True)
     return DataLoader(
         OfEpoch(dataset),
         batch_sampler=batches,
         collate_fn=collate_views,
         num_workers=settings.workers,
-        pin_memory=pin_memory,
         prefetch_factor=4 if settings.workers else None,
     )
 

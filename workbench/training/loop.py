@@ -27,6 +27,7 @@ from workbench.training.batches import (
 )
 from workbench.training.checkpoint import Card, save_checkpoint
 from workbench.training.devices import set_up
+from workbench.training.feeding import on_device
 from workbench.training.logs import MetricsLog, Progress, ProgressBar
 from workbench.training.optimisers import build_optimiser, set_rates
 from workbench.training.run_state import RunState, full_state, restore, write_state
@@ -120,7 +121,7 @@ class Loop:
         loggers = settings.loggers if is_first else ()
         metrics = MetricsLog(self.plan.out, loggers, start=self.start)
         bar = ProgressBar(progress if is_first else False, total=total, start=self.start)
-        batches = iter(self._loader(stop))
+        batches = on_device(self._loader(stop), self.fabric.device)
         row: dict[str, float] = {}
         self.model.train()
         try:
@@ -166,7 +167,7 @@ class Loop:
             start=self.start,
             stop=stop,
             share=self.share,
-            pin_memory=self.fabric.device.type == "cuda",
+            device=self.fabric.device,
         )
 
     def _step(self, step: int, batches: Iterator[TemporalBatch]) -> StepResult:

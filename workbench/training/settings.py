@@ -82,8 +82,11 @@ class PretrainSettings:
     """"auto", "cpu" or "cuda"."""
     sync_batchnorm: bool = True
     """Moments over all processes; on GPUs only, torch has none for CPUs."""
+    compile: bool = False
+    """Compile the blocks of transformers (torch.compile): half a minute at the start, and fewer
+    passes over memory in each step. Meant for GPUs."""
     workers: int = 0
-    """Processes that load data, >= 0, for each training process."""
+    """What reads data for each training process, >= 0: processes on a CPU, threads on a GPU."""
     checkpoint_every: int = 500
     """Steps between two checkpoints, >= 1; the last step always writes one."""
     log_every: int = 1
