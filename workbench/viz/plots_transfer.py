@@ -5,7 +5,6 @@ how many seeds and draws it is from; with fewer than five seeds no band is drawn
 """
 
 from collections.abc import Mapping, Sequence
-from textwrap import wrap
 from typing import Any
 
 import holoviews as hv
@@ -13,7 +12,6 @@ import holoviews.plotting.bokeh  # registers the backend, without a notebook ext
 import numpy as np
 import pandas as pd
 
-from workbench.evaluation.statistics_seeds import MIN_SEEDS
 from workbench.evaluation.study_curves import curves_by_step, scores_by, time_to_share
 from workbench.viz import palettes
 from workbench.viz.bokeh_page import bokeh_page
@@ -26,20 +24,16 @@ from workbench.viz.statics_transfer import (
     line_numbers,
     lines_figure,
 )
-
-WORDS: Mapping[str, str] = {
-    "overall_accuracy": "Overall accuracy",
-    "macro_miou": "Macro mIoU",
-    "micro_iou": "Micro-IoU",
-    "macro_f1": "Macro F1",
-    "micro_f1": "Micro F1",
-    "macro_map": "Macro mAP",
-    "micro_map": "Micro mAP",
-    "r2": "R²",
-}
-"""Words for the metrics that are shares."""
-PROTOCOLS = ("frozen", "linear", "knn", "adapter", "full")
-"""Protocols in the order of their bars; training from scratch stands among "full"."""
+from workbench.viz.transfer_tables import (
+    about_seeds,
+    by_panel,
+    folded,
+    least,
+    most,
+    placed,
+    small_print,
+    words_of,
+)
 
 
 def fraction_curves(
@@ -66,11 +60,11 @@ def fraction_curves(
             fraction, seed and draw.
     """
     points = scores_by(frame, metric, lines=[*panels, *lines], axis="fraction", rng=rng)
-    drawn = _panels(points.rename(columns={"fraction": "x"}), lines, panels, metric)
+    drawn = by_panel(points.rename(columns={"fraction": "x"}), lines, panels, metric)
     shares = sorted(points["fraction"].unique())
     ticks = {float(share): f"{100 * share:g} %" for share in shares}
-    labels = ("Share of the training labels", _words(metric))
-    below = _below(frame, metric, points)
+    labels = ("Share of the training labels", words_of(metric))
+    below = small_print(frame, metric, points)
     static = lines_figure(drawn, f"{title}\n{below}", labels, ticks=ticks)
     return _lines_view(drawn, title, below, labels, picture(static), ticks=ticks)
 
@@ -106,7 +100,7 @@ def convergence_curves(
     keys = [*panels, *lines]
     points = curves_by_step(frame, lines=keys, rng=rng)
     reached = time_to_share(frame, lines=keys, share=share)
-    drawn = _panels(points.rename(columns={"step": "x"}), lines, panels, "validation")
+    drawn = by_panel(points.rename(columns={"step": "x"}), lines, panels, "validation")
     marks: dict[str, dict[str, tuple[float, float]]] = {}
     for row in reached.dropna(subset="steps").to_dict("records"):
         panel, line = (" · ".join(str(row[k]) for k in part) for part in (panels, lines))
@@ -116,10 +110,10 @@ def convergence_curves(
     labels = ("Step of training", f"{score}, validation part (%)")
     below = (
         f"Star: median step at which a run is at {share:.0%} of its own final score. "
-        f"{_about_seeds(points['n_seeds'], 'seeds')}"
+        f"{about_seeds(points['n_seeds'], 'seeds')}"
     )
-    static = lines_figure(drawn, f"{title}\n{_folded(below)}", labels, marked=marks)
-    return _lines_view(drawn, title, _folded(below), labels, picture(static), marked=marks)
+    static = lines_figure(drawn, f"{title}\n{folded(below)}", labels, marked=marks)
+    return _lines_view(drawn, title, folded(below), labels, picture(static), marked=marks)
 
 
 def protocol_bars(
@@ -149,56 +143,13 @@ def protocol_bars(
     """
     points = scores_by(frame, metric, lines=[*panels, *lines], axis="protocol", rng=rng)
     points["x"] = points["protocol"].replace({"scratch": "full"})
-    drawn = _placed(_panels(points, lines, panels, metric))
-    below = _below(frame, metric, points)
-    static = bars_with_intervals_figure(drawn, f"{title}\n{below}", _words(metric))
+    drawn = placed(by_panel(points, lines, panels, metric))
+    below = small_print(frame, metric, points)
+    static = bars_with_intervals_figure(drawn, f"{title}\n{below}", words_of(metric))
     figures = [
-        _bar_panel(name, bars, _words(metric), drawn) for name, bars in drawn.items()
+        _bar_panel(name, bars, words_of(metric), drawn) for name, bars in drawn.items()
     ]  # fmt: skip
     return _grid_view(figures, title, below, picture(static))
-
-
-def _panels(
-    points: pd.DataFrame, lines: Sequence[str], panels: Sequence[str], metric: str
-) -> dict[str, dict[str, pd.DataFrame]]:
-    """Points by panel and line, shares in percent."""
-    scale = 100 if metric in WORDS or metric.startswith("iou/") or metric == "validation" else 1
-    points = points.assign(**{name: scale * points[name] for name in ("value", "low", "high")})
-    if "single" in points:
-        points["single"] = [[scale * v for v in single] for single in points["single"]]
-    found: dict[str, dict[str, pd.DataFrame]] = {}
-    for names, part in points.groupby([*panels, *lines], sort=False, dropna=False):
-        words = [str(name) for name in names]
-        panel, line = " · ".join(words[: len(panels)]), " · ".join(words[len(panels) :])
-        found.setdefault(panel, {})[line] = part.reset_index(drop=True)
-    return found
-
-
-def _words(metric: str) -> str:
-    if metric.startswith("iou/"):
-        return f"IoU of {metric.removeprefix('iou/')!r} (%)"
-    return f"{WORDS[metric]} (%)" if metric in WORDS else metric
-
-
-def _below(frame: pd.DataFrame, metric: str, points: pd.DataFrame) -> str:
-    """What stands below: definition, seeds, draws."""
-    text = frame.attrs.get("definitions", {}).get(metric, "")
-    draws = int(points["n_draws"].max())
-    drawn = "seeds" if draws == 1 else f"seeds and {draws} draws of the labels"
-    return _folded(f"{metric}: {text} {_about_seeds(points['n_seeds'], drawn)}")
-
-
-def _about_seeds(seeds: pd.Series, drawn: str) -> str:
-    fewest, most = int(seeds.min()), int(seeds.max())
-    if fewest >= MIN_SEEDS:
-        count = f"{fewest}" if fewest == most else f"{fewest} to {most}"
-        return f"Interquartile mean of {count} seeds, with its 95% interval over {drawn}."
-    one = "seed" if fewest == 1 else "seeds"
-    return f"{fewest} {one}, fewer than {MIN_SEEDS}: no interval, and no significance is claimed."
-
-
-def _folded(text: str) -> str:
-    return "\n".join(wrap(text, 118))
 
 
 def _lines_view(
@@ -235,19 +186,11 @@ def _lines_view(
     for figure in figures:
         figure.y_range = figures[0].y_range
         figure.x_range.update(start=ends[0], end=ends[1])
-    low = min(_least(points) for lines in drawn.values() for points in lines.values())
-    high = max(_most(points) for lines in drawn.values() for points in lines.values())
+    low = min(least(points) for lines in drawn.values() for points in lines.values())
+    high = max(most(points) for lines in drawn.values() for points in lines.values())
     margin = 0.06 * (high - low) or 1.0
     figures[0].y_range.update(start=low - margin, end=high + margin)
     return _grid_view(figures, title, below, png)
-
-
-def _least(points: pd.DataFrame) -> float:
-    return float(np.nanmin(points[["value", "low"]].to_numpy(float)))
-
-
-def _most(points: pd.DataFrame) -> float:
-    return float(np.nanmax(points[["value", "high"]].to_numpy(float)))
 
 
 def _line(
@@ -281,25 +224,6 @@ def _line(
     return parts
 
 
-def _placed(drawn: Panels) -> dict[str, dict[str, pd.DataFrame]]:
-    """Give each bar its place: group by group, side by side."""
-    lines = list(dict.fromkeys(line for panel in drawn.values() for line in panel))
-    placed: dict[str, dict[str, pd.DataFrame]] = {}
-    for name, panel in drawn.items():
-        there = {x for bars in panel.values() for x in bars["x"]}
-        groups = [x for x in PROTOCOLS if x in there] + sorted(there - set(PROTOCOLS))
-        width = 0.8 / len(lines)
-        placed[name] = {
-            line: bars.assign(
-                group=(group := bars["x"].map(groups.index).astype(float)),
-                at=group + (lines.index(line) - (len(lines) - 1) / 2) * width,
-                width=width,
-            )
-            for line, bars in panel.items()
-        }
-    return placed
-
-
 def _bar_panel(name: str, lines: Mapping[str, pd.DataFrame], label: str, drawn: Panels) -> Any:
     """Bars with whiskers and dots: Bokeh itself, for places between the groups."""
     from bokeh.models import ColumnDataSource
@@ -329,8 +253,8 @@ def _bar_panel(name: str, lines: Mapping[str, pd.DataFrame], label: str, drawn: 
     groups = pd.concat(list(lines.values())).drop_duplicates("x")
     panel.xaxis.ticker = groups["group"].to_list()
     panel.xaxis.major_label_overrides = dict(zip(groups["group"], groups["x"], strict=True))
-    top = max(_most(bars) for part in drawn.values() for bars in part.values())
-    panel.y_range.update(start=min(0.0, *(_least(b) for p in drawn.values() for b in p.values())),
+    top = max(most(bars) for part in drawn.values() for bars in part.values())
+    panel.y_range.update(start=min(0.0, *(least(b) for p in drawn.values() for b in p.values())),
                          end=top * 1.22)  # fmt: skip
     panel.xaxis.axis_label, panel.yaxis.axis_label = "Protocol", label
     panel.legend.update(location="top_left", orientation="horizontal")
