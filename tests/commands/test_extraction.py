@@ -4,8 +4,9 @@ import pytest
 from typer.testing import CliRunner
 
 from workbench.__main__ import app
+from workbench.commands import extraction
 from workbench.errors import ManifestError
-from workbench.extraction import read_manifest
+from workbench.extraction import ValidityRules, read_manifest
 
 CATALOG = """
 version: 1
@@ -81,3 +82,7 @@ def test_a_plan_without_its_tiles(run, tmp_path):
     failed = run("extract", "plan.parquet", "-o", "store")
     assert isinstance(failed.exception, ManifestError)
     assert str(failed.exception).startswith("A plan needs the table of its tiles beside it")
+
+
+def test_the_help_tells_the_limits_of_the_rules():
+    assert (ValidityRules.cloud, ValidityRules.snow) == (extraction.CLOUD, extraction.SNOW)

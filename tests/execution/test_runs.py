@@ -2,6 +2,9 @@
 
 import json
 import os
+import subprocess
+import sys
+import time
 
 import pytest
 
@@ -43,6 +46,10 @@ def reasons(run) -> dict[str, str]:
     return {note.step: note.reason for note in run.notes}
 
 
+def contents(folder) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
 def test_a_chain_runs_once_and_then_only_what_changed(chain, tmp_path):
     told = []
     run = run_chain(chain, run_dir=tmp_path / "run", tell=told.append)
@@ -53,10 +60,12 @@ def test_a_chain_runs_once_and_then_only_what_changed(chain, tmp_path):
     assert list(run.steps[1].inputs) == ["tables/numbers.parquet"]
     table = (tmp_path / "run" / "tables" / "numbers.parquet").read_bytes()
 
+    written = contents(tmp_path / "run")
     again = run_chain(chain, run_dir=tmp_path / "run")
     assert actions(again) == dict.fromkeys(["01_first", "02_second", "03_other"], "unchanged")
     assert all("nothing has changed since" in reason for reason in reasons(again).values())
     assert again.wall_seconds < 3
+    assert written == contents(tmp_path / "run")  # the report still tells why each step ran
 
     plan = run_chain(chain, {"factor": 3}, run_dir=tmp_path / "run", dry_run=True)
     assert actions(plan)["02_second"] == "would run"
@@ -75,6 +84,32 @@ def test_a_chain_runs_once_and_then_only_what_changed(chain, tmp_path):
     back = run_chain(chain, run_dir=tmp_path / "run")
     assert back.status == "ok"
     assert (tmp_path / "run" / "tables" / "numbers.parquet").read_bytes() == table
+
+
+def test_a_finished_run_is_written_again_if_it_would_say_something_else(chain, tmp_path):
+    chain.write_text("title: One\nsteps: [{notebook: 03_other.ipynb}]")
+    run_chain(chain, run_dir=tmp_path / "run")
+    (tmp_path / "run" / "index.html").unlink()
+    assert actions(run_chain(chain, run_dir=tmp_path / "run")) == {"03_other": "unchanged"}
+    page = tmp_path / "run" / "index.html"
+    assert "<h1>One</h1>" in page.read_text()
+    chain.write_text("title: Another\nsteps: [{notebook: 03_other.ipynb}]")
+    assert actions(run_chain(chain, run_dir=tmp_path / "run")) == {"03_other": "unchanged"}
+    assert "<h1>Another</h1>" in page.read_text()
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["provenance"]["source"]
+
+
+def test_the_command_finds_a_finished_chain_finished_in_under_three_seconds(chain, tmp_path):
+    run_chain(chain, run_dir=tmp_path / "run")
+    command = [sys.executable, "-m", "workbench", "run", str(chain)]
+    command += ["--run-dir", str(tmp_path / "run")]
+    seconds = []
+    for _ in range(3):
+        began = time.monotonic()
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        seconds.append(time.monotonic() - began)
+    assert done.stdout.count("unchanged ") == 3
+    assert min(seconds) < 3
 
 
 def test_a_failed_step_stops_only_what_needs_it(chain, tmp_path):

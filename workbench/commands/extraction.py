@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -11,25 +11,15 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 from rich.text import Text
 
-from workbench.catalog import Entry, open_catalog
 from workbench.commands.catalog import DEFAULT, CatalogFile
 from workbench.errors import ManifestError
-from workbench.extraction import (
-    DroppedTile,
-    Extraction,
-    Progress,
-    Tile,
-    ValidityRules,
-    ViewRules,
-    clear_tiles,
-    drop_duplicates,
-    extract_patches,
-    plan_summary,
-    read_manifest,
-    temporal_views,
-    write_manifest,
-)
-from workbench.extraction.tiles import tile_frame, tiles_from_geodataframe
+
+if TYPE_CHECKING:  # planning takes half a second to import; other commands need not wait for it
+    from workbench.catalog import Entry
+    from workbench.extraction import DroppedTile, Extraction, Progress, Tile
+
+CLOUD, SNOW = 0.1, 0.5
+"""Limits of `ValidityRules`, for the help."""
 
 Simulated = Annotated[
     Path,
@@ -55,6 +45,8 @@ def tiles(
     Prints how many there are, on how many dates and over which ground, and which were left out;
     writes id, time, CRS, path, group and footprint (EPSG:4326) with --output.
     """
+    from workbench.catalog import open_catalog
+
     kept, dropped = _tiles_of(open_catalog(catalog)[entry], simulated, scale)
     console = _console()
     for item in dropped:
@@ -88,6 +80,15 @@ def plan(
 
     Beside PLAN.parquet lies PLAN.tiles.parquet, with the tiles that `workbench extract` reads.
     """
+    from workbench.catalog import open_catalog
+    from workbench.extraction import (
+        ViewRules,
+        clear_tiles,
+        plan_summary,
+        temporal_views,
+        write_manifest,
+    )
+
     kept, _ = _tiles_of(open_catalog(catalog)[entry], simulated, scale)
     if clear:
         kept, _ = clear_tiles(kept)
@@ -109,10 +110,10 @@ def extract(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the extraction.")],
     cloud: Annotated[
         float, typer.Option(min=0, max=1, help="Largest share of cloudy pixels of a patch.")
-    ] = ValidityRules.cloud,
+    ] = CLOUD,
     snow: Annotated[
         float, typer.Option(min=0, max=1, help="Largest share of snowy pixels.")
-    ] = ValidityRules.snow,
+    ] = SNOW,
     accept_all: Annotated[
         bool, typer.Option("--accept-all", help="Reject nothing, whatever the shares.")
     ] = False,
@@ -135,6 +136,8 @@ def extract(
     A run that was cut off is completed by giving the same command again. Tiles that cannot be read
     are reported and cost nothing but their own patches.
     """
+    from workbench.extraction import ValidityRules, extract_patches, read_manifest
+
     plan_frame = read_manifest(planned, kind="plan")
     source = _read_tiles(_tiles_file(planned))
     rules = ValidityRules.accept_all() if accept_all else ValidityRules(cloud=cloud, snow=snow)
@@ -148,7 +151,7 @@ def extract(
     ) as bar:
         task = bar.add_task("tiles", total=None, told="")
 
-        def show(progress: Progress) -> None:
+        def show(progress: "Progress") -> None:
             told = f"{progress.patches:,} patches, {progress.rejected:,} rejected"
             bar.update(task, total=progress.tiles, completed=progress.tiles_done, told=told)
 
@@ -166,7 +169,7 @@ def extract(
     _print_findings(found)
 
 
-def _print_findings(found: Extraction) -> None:
+def _print_findings(found: "Extraction") -> None:
     console = _console()
     locations = found.manifest["location_id"].nunique()
     console.print(f"{len(found.manifest):,} patches of {locations:,} locations", markup=False)
@@ -178,8 +181,12 @@ def _print_findings(found: Extraction) -> None:
     console.print(f"written: {found.path}", markup=False)
 
 
-def _tiles_of(entry: Entry, simulated: Path, scale: str) -> tuple[list[Tile], list[DroppedTile]]:
+def _tiles_of(
+    entry: "Entry", simulated: Path, scale: str
+) -> "tuple[list[Tile], list[DroppedTile]]":
     """The tiles of an entry, without re-deliveries; what is simulated is made first."""
+    from workbench.extraction import drop_duplicates
+
     if entry.layout == "footprints_simulated" and entry.source.type == "simulated":
         from workbench.synthetic.footprints import simulated_footprints
 
@@ -202,13 +209,19 @@ def _tiles_file(plan_file: Path) -> Path:
     return plan_file.with_suffix(".tiles.parquet")
 
 
-def _write_tiles(kept: list[Tile], path: Path) -> None:
+def _write_tiles(kept: "list[Tile]", path: Path) -> None:
+    from workbench.extraction import write_manifest
+    from workbench.extraction.tiles import tile_frame
+
     frame = tile_frame(kept)
     frame[["path", "group"]] = frame[["path", "group"]].fillna("").astype(str)
     write_manifest(frame, path, kind="tiles")
 
 
-def _read_tiles(path: Path) -> list[Tile]:
+def _read_tiles(path: Path) -> "list[Tile]":
+    from workbench.extraction import read_manifest
+    from workbench.extraction.tiles import tiles_from_geodataframe
+
     if not path.is_file():
         raise ManifestError(
             f"A plan needs the table of its tiles beside it, but {path} is not there.\n"

@@ -4,6 +4,7 @@ import hashlib
 import os
 import platform
 import subprocess
+from collections.abc import Iterator
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -60,13 +61,28 @@ def own_commit() -> str | None:
 
 
 def source_hash() -> str:
-    """SHA-256 over the package's own files, names and bytes, compiled files left out."""
+    """SHA-256 over the package's own files, names and bytes, compiled files left out.
+
+    A file that was read before is read again only if its size or its time has changed.
+    """
     digest = hashlib.sha256()
-    for path in sorted(PACKAGE.rglob("*")):
-        if path.is_file() and "__pycache__" not in path.parts:
-            digest.update(path.relative_to(PACKAGE).as_posix().encode())
-            digest.update(bytes.fromhex(sha256_of(path)))
+    for path in sorted(_source_files()):
+        state = path.stat()
+        digest.update(path.relative_to(PACKAGE).as_posix().encode())
+        digest.update(_known_hash(path, state.st_size, state.st_mtime_ns))
     return digest.hexdigest()
+
+
+def _source_files() -> Iterator[Path]:
+    for folder, below, names in os.walk(PACKAGE):
+        if "__pycache__" in below:
+            below.remove("__pycache__")
+        yield from (Path(folder, name) for name in names)
+
+
+@cache
+def _known_hash(path: Path, size: int, modified_ns: int) -> bytes:
+    return bytes.fromhex(sha256_of(path))
 
 
 @cache

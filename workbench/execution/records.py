@@ -181,17 +181,34 @@ class RunRecord:
 
     def write(self, run_dir: Path) -> Path:
         """Write ``run.json``: what the run was, and the outcome of each step in short."""
+        return write_json(run_dir / "run.json", self._told())
+
+    def _told(self) -> dict[str, Any]:
         value = dataclasses.asdict(self)
         energies = [s.energy_joules for s in self.steps if s.energy_joules is not None]
         value["energy_joules"] = sum(energies) if energies else None
         value["steps"] = [_in_short(step) for step in value["steps"]]
-        return write_json(run_dir / "run.json", value)
+        return value
 
 
 SHORT = (
     *("step", "notebook", "status", "reason", "attempt", "started", "finished", "wall_seconds"),
     *("failure", "parameters", "seeds", "data", "inputs", "metrics", "energy_joules"),
 )
+
+
+SAME = ("name", "title", "chain", "command", "parameters", "status", "steps", "energy_joules")
+"""What two runs in one folder have in common if the later one had nothing to do."""
+
+
+def same_as_written(run: RunRecord, run_dir: Path) -> bool:
+    """Whether ``run.json`` tells what `run` would write there, but for when, where and why."""
+    try:
+        before = json.loads((run_dir / "run.json").read_text(encoding="utf-8"))
+        after = json.loads(json.dumps(run._told()))
+        return all(before[key] == after[key] for key in SAME)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def _in_short(step: dict[str, Any]) -> dict[str, Any]:

@@ -1,10 +1,12 @@
 """Whether a step need be run again, and why."""
 
+import os
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from workbench.catalog import open_catalog
+from workbench.catalog import Catalog, open_catalog
 from workbench.errors import CatalogError
 from workbench.execution.files import sha256_of
 from workbench.execution.provenance import commit_of, source_hash
@@ -90,13 +92,30 @@ def _data_change(record: StepRecord, notebook: Path) -> str | None:
     if not isinstance(path, str):
         return "its data cannot be checked: it has no parameter 'catalog'"
     try:
-        catalog = open_catalog(notebook.parent / path)
+        catalog = _opened(notebook.parent / path)
         for name, used in sorted(record.data.items()):
             if name not in catalog or catalog[name].fingerprint() != used["fingerprint"]:
                 return f"data set {name} has changed"
     except CatalogError as error:
         return f"its data cannot be checked: {str(error).splitlines()[0]}"
     return None
+
+
+def _opened(path: Path) -> Catalog:
+    """The catalog as it is now; all steps of a chain that read the same file share one reading."""
+    if not path.is_file():
+        return open_catalog(path)  # which says what is wrong
+    state = path.stat()
+    return _read_once(
+        path.resolve(), state.st_size, state.st_mtime_ns, frozenset(os.environ.items())
+    )
+
+
+@lru_cache(maxsize=4)
+def _read_once(
+    path: Path, size: int, modified_ns: int, environment: frozenset[tuple[str, str]]
+) -> Catalog:
+    return open_catalog(path)  # which depends on these and on nothing else
 
 
 def _output_change(record: StepRecord, run_dir: Path) -> str | None:

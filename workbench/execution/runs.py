@@ -17,7 +17,15 @@ from workbench.execution.lock import run_lock
 from workbench.execution.notebooks import failure_message
 from workbench.execution.parameters import check_parameters
 from workbench.execution.provenance import provenance
-from workbench.execution.records import RunRecord, Status, StepNote, StepRecord, now, read_record
+from workbench.execution.records import (
+    RunRecord,
+    Status,
+    StepNote,
+    StepRecord,
+    now,
+    read_record,
+    same_as_written,
+)
 from workbench.execution.report import write_report
 from workbench.execution.resume import inputs_of, reason_to_run
 from workbench.execution.schedule import Schedule
@@ -71,7 +79,8 @@ def run_chain(
 
     A step is left alone if its last run in `run_dir` ended well and nothing it depends on has
     changed: code cells, parameters, the source of workbench, its inputs, its data, its outputs. A
-    step whose needs failed is skipped. ``index.html`` and ``run.json`` are written after each step.
+    step whose needs failed is skipped. ``index.html`` and ``run.json`` are written after each step;
+    where nothing at all had to run they stay as they are.
 
     Args:
         path: A chain file, or one notebook.
@@ -202,8 +211,12 @@ class ChainRun:
         require_writable(self.run_dir)
         with told_when_full(self.run_dir), run_lock(self.run_dir):
             run = self._new_record()
-            run.provenance = provenance(self.chain.path)
             started = time.monotonic()
+
+            def begin() -> None:
+                if not run.provenance:
+                    run.provenance = provenance(self.chain.path)
+                    run.write(self.run_dir)
 
             def save(records: dict[str, StepRecord]) -> None:
                 run.steps = list(records.values())
@@ -211,12 +224,17 @@ class ChainRun:
                 run.write(self.run_dir)
                 write_report(run, self.run_dir)
 
-            run.write(self.run_dir)
+            def decide(step: ChainStep, records: dict[str, StepRecord]) -> StepRecord | None:
+                settled = self._settled(run, step, records)
+                if settled is None:
+                    begin()
+                return settled
+
             schedule = Schedule(
                 self.chain,
                 slots,
                 self.stopper,
-                decide=lambda step, records: self._settled(run, step, records),
+                decide=decide,
                 work=lambda step, records, ticket: self._step(run, step, records, ticket),
                 ended=save,
                 order=order,
@@ -225,8 +243,18 @@ class ChainRun:
             bad = [r for r in records.values() if r.status not in {"ok", "skipped"}]
             run.status = bad[0].status if bad else "killed" if self.stopper.reason else "ok"
             run.finished = now()
-            save(records)
+            run.steps = list(records.values())
+            if run.provenance or not self._stands(run):
+                begin()
+                save(records)
+            run.wall_seconds = round(time.monotonic() - started, 3)
         return run
+
+    def _stands(self, run: RunRecord) -> bool:
+        """Whether record and report of an earlier run say all that there is to say of `run`."""
+        if not (self.run_dir / "index.html").is_file():
+            return False
+        return same_as_written(run, self.run_dir)
 
     def raise_if_bad(self, run: RunRecord) -> None:
         """Raise what `run_chain` promises for a run that did not end well."""
