@@ -2,7 +2,6 @@
 
 import shlex
 import threading
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +15,6 @@ from workbench.execution.jobs import CellCallback, Job, run_dir_parameter, run_j
 from workbench.execution.lock import run_lock
 from workbench.execution.notebooks import failure_message
 from workbench.execution.parameters import check_parameters
-from workbench.execution.provenance import provenance
 from workbench.execution.records import (
     RunRecord,
     Status,
@@ -24,14 +22,13 @@ from workbench.execution.records import (
     StepRecord,
     now,
     read_record,
-    same_as_written,
 )
-from workbench.execution.report import write_report
 from workbench.execution.resume import inputs_of, reason_to_run
 from workbench.execution.schedule import Schedule
 from workbench.execution.slots import Slots, Ticket
 from workbench.execution.source import code_hash, read_cells
 from workbench.execution.stopping import Stopper, stop_on_signals
+from workbench.execution.writing import RunWriter
 
 Tell = Callable[[StepNote], None]
 
@@ -211,50 +208,21 @@ class ChainRun:
         require_writable(self.run_dir)
         with told_when_full(self.run_dir), run_lock(self.run_dir):
             run = self._new_record()
-            started = time.monotonic()
-
-            def begin() -> None:
-                if not run.provenance:
-                    run.provenance = provenance(self.chain.path)
-                    run.write(self.run_dir)
-
-            def save(records: dict[str, StepRecord]) -> None:
-                run.steps = list(records.values())
-                run.wall_seconds = round(time.monotonic() - started, 3)
-                run.write(self.run_dir)
-                write_report(run, self.run_dir)
-
-            def decide(step: ChainStep, records: dict[str, StepRecord]) -> StepRecord | None:
-                settled = self._settled(run, step, records)
-                if settled is None:
-                    begin()
-                return settled
-
+            writer = RunWriter(run, self.run_dir, self.chain.path)
             schedule = Schedule(
                 self.chain,
                 slots,
                 self.stopper,
-                decide=decide,
+                decide=lambda step, records: self._settled(run, step, records, writer),
                 work=lambda step, records, ticket: self._step(run, step, records, ticket),
-                ended=save,
+                ended=writer.save,
                 order=order,
             )
             records = schedule.run()
             bad = [r for r in records.values() if r.status not in {"ok", "skipped"}]
-            run.status = bad[0].status if bad else "killed" if self.stopper.reason else "ok"
-            run.finished = now()
-            run.steps = list(records.values())
-            if run.provenance or not self._stands(run):
-                begin()
-                save(records)
-            run.wall_seconds = round(time.monotonic() - started, 3)
+            killed = self.stopper.reason is not None
+            writer.end(records, bad[0].status if bad else "killed" if killed else "ok")
         return run
-
-    def _stands(self, run: RunRecord) -> bool:
-        """Whether record and report of an earlier run say all that there is to say of `run`."""
-        if not (self.run_dir / "index.html").is_file():
-            return False
-        return same_as_written(run, self.run_dir)
 
     def raise_if_bad(self, run: RunRecord) -> None:
         """Raise what `run_chain` promises for a run that did not end well."""
@@ -265,7 +233,11 @@ class ChainRun:
             raise NotebookRunError(failure_message(bad[0], self.run_dir, self.command))
 
     def _settled(
-        self, run: RunRecord, step: ChainStep, records: Mapping[str, StepRecord]
+        self,
+        run: RunRecord,
+        step: ChainStep,
+        records: Mapping[str, StepRecord],
+        writer: RunWriter,
     ) -> StepRecord | None:
         """The record of a step that need not or cannot run; None for one that must."""
         missing = [need for need in step.needs if records[need].status != "ok"]
@@ -277,6 +249,7 @@ class ChainRun:
         if earlier is not None and self._reason(step, records) is None:
             self._note(run, step, "unchanged", self._unchanged(earlier))
             return earlier
+        writer.begin()
         return None
 
     def _step(

@@ -1,0 +1,51 @@
+"""The record and the report of a run while it goes on: written when there is something to say."""
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from workbench.execution.provenance import provenance
+from workbench.execution.records import RunRecord, Status, StepRecord, now, same_as_written
+from workbench.execution.report import write_report
+
+
+class RunWriter:
+    """Keeps ``run.json`` and ``index.html`` in step with a run.
+
+    A run that has nothing to do writes nothing, as long as what an earlier one wrote would be the
+    same: then the report still tells why each step ran.
+
+    Args:
+        run: Record of the run.
+        run_dir: Its folder.
+        chain: The chain's file; its repository gives the commit.
+    """
+
+    def __init__(self, run: RunRecord, run_dir: Path, chain: Path) -> None:
+        self.run, self.run_dir, self.chain = run, run_dir, chain
+        self._started = time.monotonic()
+        self._begun = False
+
+    def begin(self) -> None:
+        """Write that it runs, unless that is written."""
+        if not self._begun:
+            self._begun = True
+            self.run.provenance = provenance(self.chain)
+            self.run.write(self.run_dir)
+
+    def save(self, records: Mapping[str, StepRecord]) -> None:
+        """Write what has become of the steps so far."""
+        self.run.steps = list(records.values())
+        self.run.wall_seconds = round(time.monotonic() - self._started, 3)
+        self.run.write(self.run_dir)
+        write_report(self.run, self.run_dir)
+
+    def end(self, records: Mapping[str, StepRecord], status: Status) -> None:
+        """Write how the run ended."""
+        self.run.status, self.run.finished = status, now()
+        self.run.steps = list(records.values())
+        there = (self.run_dir / "index.html").is_file()
+        if self._begun or not there or not same_as_written(self.run, self.run_dir):
+            self.begin()
+            self.save(records)
+        self.run.wall_seconds = round(time.monotonic() - self._started, 3)
