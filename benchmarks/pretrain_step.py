@@ -12,8 +12,9 @@ dino      Spectral ViT-S, two global views
 mae       Spectral ViT-S, mask ratio 0.9; the peer's adapter computes the whole image
 adapter   the spectral adapter alone, forward and backward, against its Conv3d form
 
-On a GPU, ViT-L MAE is measured too: `share_of_peak` of the GPU's bf16 rate, `share_of_bandwidth`,
-and `device_busy`, the time of a step on batches that lie on the device over that with a loader.
+On a GPU, batches are four times as large, and ViT-L MAE is measured too (`gpu_figures.py`):
+`share_of_peak` of the GPU's bf16 rate, `share_of_bandwidth`, and `device_busy`, the time of a step
+on batches that lie on the device over that with a loader.
 """
 
 import multiprocessing
@@ -21,7 +22,6 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from itertools import cycle
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -39,12 +39,9 @@ from workbench.training.optimisers import build_optimiser
 from workbench.training.settings import OptimiserName, PretrainSettings
 
 BANDS = 202
-SIDE = 128  # of the figures on a GPU, as in SpectralEarth
 SIZES = {"quick": (96, 2, 16, 2), "full": (128, 8, 8, 4)}  # side, batch, token size, timed steps
 MAE_BATCHES = 4  # a masked step is so cheap that it gets a batch this many times as large
 GOALS = {"adapter": 3.0, "mae": 4.0, "moco": 1.5, "dino": 1.5}
-GPU_RATES = {"H200": (989e12, 4.8e12), "H100": (989e12, 3.35e12), "A100": (312e12, 2.0e12)}
-"""Dense bf16 operations and bytes per second of the SXM models, by a part of the GPU's name."""
 Step = Callable[[Tensor], float]
 
 
@@ -64,8 +61,9 @@ def our_step(method: PretextMethod, views: ViewPipeline, settings: PretrainSetti
     generator = torch.Generator().manual_seed(0)
 
     def step(images: Tensor) -> float:
+        shown = views(images, generator)
         with torch.autocast(images.device.type, torch.bfloat16, enabled=images.is_cuda):
-            loss = method(views(images, generator), generator).loss
+            loss = method(shown, generator).loss
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -217,44 +215,6 @@ def peak_mb(device: torch.device) -> float:
     return peak_memory_mb()
 
 
-def gpu_figures(batch: int, device: torch.device, steps: int = 20) -> dict[str, float]:
-    """ViT-L MAE: share of the GPU's peak rates, and how busy a loader keeps it."""
-    from torch.utils.flop_counter import FlopCounterMode
-
-    method = MAE(spectral_vit("L", BANDS, SIDE, 4), mask_ratio=0.9, decoder_depth=1).to(device)
-    views = ViewPipeline(multi_crop(ViewOptions(size=SIDE, crop=(0.4, 1.0)), views=1)).to(device)
-    step = our_step(method, views, settings("adamw", 1e-4, 1e-2))
-    stored = torch.randint(0, 10_000, (4 * batch, BANDS, SIDE, SIDE), dtype=torch.int16)
-    batches = [part.to(device).float().div_(1e4) for part in stored.split(batch)]
-    step(batches[0])
-    with FlopCounterMode(display=False) as counter:
-        step(batches[1])
-    resident = _seconds(step, cycle(batches), steps, device)
-    loaded = (
-        part.pin_memory().to(device, non_blocking=True) for part in cycle(stored.split(batch))
-    )
-    fed = _seconds(step, (part.float().div_(1e4) for part in loaded), steps, device)
-    name = torch.cuda.get_device_name(device)
-    rates = next((rate for part, rate in GPU_RATES.items() if part in name), None)
-    figures = {"vit_l_mae_per_second": batch / fed, "device_busy": resident / fed}
-    if rates:
-        weights = sum(p.numel() * p.element_size() for p in method.parameters())
-        moved = batches[0].nbytes * 3 + weights * 6  # least: images thrice, weights and AdamW's
-        figures["share_of_peak"] = counter.get_total_flops() / fed / rates[0]
-        figures["share_of_bandwidth"] = moved / fed / rates[1]
-    return figures
-
-
-def _seconds(step: Step, batches: object, count: int, device: torch.device) -> float:
-    """Mean seconds of a step over `count` of them."""
-    settle(device)
-    start = time.perf_counter()
-    for _, images in zip(range(count), batches, strict=False):  # type: ignore[call-overload]
-        step(images)
-    settle(device)
-    return (time.perf_counter() - start) / count
-
-
 def main() -> None:
     """Time each pair, tell, and report."""
     more = [(f"--{name}", {"type": int}) for name in ("side", "batch", "token-size", "steps")]
@@ -265,6 +225,7 @@ def main() -> None:
     side, batch, token_size, repeats = (asked or size for asked, size in sizes)
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    batch *= 1 if args.batch or device.type == "cpu" else 4
     told = f"{batch} images (MAE: {MAE_BATCHES * batch}) of {BANDS} × {side} × {side}"
     told += f", tokens of {token_size} pixels, {device}, {torch.get_num_threads()} threads"
     print(f"{told}; best of {repeats} steps", flush=True)
@@ -280,7 +241,9 @@ def main() -> None:
         values[f"{name}_per_second"] = count / ours.seconds
         values[f"{name}_peak_mb"], values[f"{name}_plain_peak_mb"] = ours.peak_mb, plain.peak_mb
     if device.type == "cuda":
-        values |= gpu_figures(64, device)
+        from gpu_figures import gpu_figures
+
+        values |= gpu_figures(device)
     met = all(values[f"{name}_speedup"] >= goal for name, goal in GOALS.items())
     met &= values.get("share_of_peak", 1) >= 0.35 and values.get("device_busy", 1) >= 0.95
     report(
