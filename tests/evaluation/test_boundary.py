@@ -175,20 +175,6 @@ def test_tensors_come_back_as_tensors_and_any_batch_shape_is_kept():
     np.testing.assert_array_equal(summed, np.ravel(whole))
 
 
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_the_gpu_gives_the_same():
-    rng = np.random.default_rng(2)
-    maps = [torch.from_numpy(blobs(rng, 6, classes=5)) for _ in range(2)]
-    here, there = (contour_distances(*(m.to(d) for m in maps), classes=5) for d in ("cpu", "cuda"))
-    for name in ("assd", "masd", "hausdorff"):
-        found = getattr(there, name)()
-        assert found.device.type == "cuda"
-        torch.testing.assert_close(found.cpu(), getattr(here, name)())
-    b = [boundary_iou(*(m.to(d) for m in maps), classes=5, dilation=3) for d in ("cpu", "cuda")]
-    torch.testing.assert_close(b[0], b[1].cpu())
-
-
 def test_widths_in_metres_are_rounded_to_pixels():
     rng = np.random.default_rng(3)
     maps = blobs(rng, 2)[0], blobs(rng, 2)[1]
