@@ -4,7 +4,7 @@ import pytest
 
 from workbench.errors import NotebookRunError
 from workbench.execution import RunFolder
-from workbench.execution.history import steps_of
+from workbench.execution.opening import steps_of
 from workbench.execution.records import RunRecord
 
 

@@ -17,8 +17,9 @@ import pytest
 from workbench.errors import NotebookRunError
 from workbench.execution import ChainTask, ClusterOptions, list_runs, submit
 from workbench.execution.cluster import cancel, queue_state
-from workbench.execution.history import read_run, summary
+from workbench.execution.history import summary
 from workbench.execution.lock import living_holder
+from workbench.execution.opening import read_run
 from workbench.execution.records import read_record
 from workbench.execution.sweeps import expand_grid
 

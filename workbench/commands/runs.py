@@ -11,7 +11,8 @@ from rich.text import Text
 from workbench.commands.run_display import STYLES
 from workbench.execution import compare_runs, list_runs
 from workbench.execution.cluster import cancel as cancel_job
-from workbench.execution.history import COLUMNS, read_run, remove_run, steps_of, summary
+from workbench.execution.history import COLUMNS, remove_run, summary
+from workbench.execution.opening import read_run, steps_of
 from workbench.execution.run_comparison_page import write_comparison
 
 app = typer.Typer(help="Runs: list, show, compare, cancel and remove them.", no_args_is_help=True)

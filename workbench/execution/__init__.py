@@ -23,6 +23,7 @@ from workbench.execution.history import list_runs
 from workbench.execution.launch import run_torchrun
 from workbench.execution.notebooks import run_notebook
 from workbench.execution.offline import external_references
+from workbench.execution.opening import results_of
 from workbench.execution.parameters import check_parameters
 from workbench.execution.records import RunRecord, StepNote, StepRecord
 from workbench.execution.run_comparison import compare_runs
@@ -41,6 +42,7 @@ __all__ = [
     "compare_runs",
     "external_references",
     "list_runs",
+    "results_of",
     "run_chain",
     "run_notebook",
     "run_sweep",

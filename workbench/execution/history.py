@@ -5,9 +5,8 @@ thrown out. Neither could write so; who reads it finds out, from the lock, the h
 cluster.
 """
 
-import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from workbench.catalog.table import html_table, text_table
 from workbench.errors import NotebookRunError
 from workbench.execution.cluster import queue_state
 from workbench.execution.lock import living_holder, read_holder
-from workbench.execution.records import StepRecord, read_record
+from workbench.execution.opening import read_run
 
 COLUMNS = ("run", "status", "started", "seconds", "steps", "what")
 
@@ -40,6 +39,9 @@ class RunSummary:
     steps: Mapping[str, str]
     """Status by step."""
 
+    def __repr__(self) -> str:
+        return f"run {' '.join(filter(None, self.row()))}"
+
     def _repr_html_(self) -> str:
         return html_table(("step", "status"), list(self.steps.items()), " ".join(self.row()[:4]))
 
@@ -54,7 +56,20 @@ class RunSummary:
 
 
 class RunList(list[RunSummary]):
-    """Runs, latest first; shows itself as a table in a terminal and in a notebook."""
+    """Runs, latest first; shows itself as a table in a terminal and in a notebook.
+
+    Args:
+        runs: The runs.
+        folder: Where they were found.
+    """
+
+    def __init__(self, runs: Iterable[RunSummary] = (), folder: str | Path = "runs") -> None:
+        super().__init__(runs)
+        self.folder = Path(folder)
+
+    def again(self) -> "RunList":
+        """The runs as they are now."""
+        return list_runs(self.folder)
 
     def __repr__(self) -> str:
         if not self:
@@ -77,7 +92,8 @@ def list_runs(folder: str | Path = "runs") -> RunList:
     root = Path(folder)
     found = [*root.glob("*/run.json"), *root.glob("*/*/run.json")]
     runs = [summary(path.parent, root) for path in found]
-    return RunList(sorted(runs, key=lambda run: (run.started, run.name), reverse=True))
+    latest_first = sorted(runs, key=lambda run: (run.started, run.name), reverse=True)
+    return RunList(latest_first, root)
 
 
 def summary(run_dir: Path, root: Path | None = None) -> RunSummary:
@@ -99,24 +115,6 @@ def summary(run_dir: Path, root: Path | None = None) -> RunSummary:
         parameters=value["parameters"],
         steps={step["step"]: step["status"] for step in value["steps"]},
     )
-
-
-def read_run(run_dir: Path) -> dict[str, Any]:
-    """Read ``run.json``.
-
-    Raises:
-        NotebookRunError: If the folder holds no run.
-    """
-    try:
-        value: dict[str, Any] = json.loads((run_dir / "run.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise NotebookRunError(
-            f"{run_dir} must be the folder of a run, but has no run.json.\n"
-            f"`workbench runs list --folder {run_dir.parent}` shows what there is."
-        ) from None
-    except ValueError as error:
-        raise NotebookRunError(f"{run_dir / 'run.json'} is not readable: {error}.") from error
-    return value
 
 
 def true_status(run_dir: Path, value: Mapping[str, Any]) -> tuple[str, str]:
@@ -141,18 +139,6 @@ def true_status(run_dir: Path, value: Mapping[str, Any]) -> tuple[str, str]:
     last = read_holder(run_dir)
     sign = f", last sign of life {last.heartbeat} from process {last.pid}" if last else ""
     return "killed", f"cut off{sign}"
-
-
-def steps_of(run_dir: Path) -> list[StepRecord]:
-    """The full records of a run's steps, in the order of the chain.
-
-    Raises:
-        NotebookRunError: If the folder holds no run.
-    """
-    names = [step["step"] for step in read_run(run_dir)["steps"]]
-    found = sorted(p.stem for p in (run_dir / "records").glob("*.json") if ".outputs" not in p.name)
-    names += [name for name in found if name not in names]
-    return [record for name in names if (record := read_record(run_dir, name)) is not None]
 
 
 def remove_run(run_dir: Path) -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.catalog.table import html_table, text_table
-from workbench.execution.history import steps_of, summary
+from workbench.execution.history import summary
+from workbench.execution.opening import steps_of
 from workbench.execution.records import StepRecord
 
 if TYPE_CHECKING:

@@ -1,0 +1,150 @@
+"""What a run has made, opened where it is asked for: its report, figures, tables and pages.
+
+Each result shows itself in a notebook without a kernel's help later: a picture as a picture, a
+table by its first rows, a page in a frame that cannot reach the notebook.
+"""
+
+import base64
+import json
+import re
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import Any, Literal
+
+from workbench.catalog.table import html_table
+from workbench.errors import NotebookRunError
+from workbench.execution.records import StepRecord, read_record
+
+Kind = Literal["report", "notebook", "figure", "table", "page", "file"]
+
+ROWS, COLUMNS, CHARACTERS = 20, 12, 48
+"""What is shown of a table, and of each of its values."""
+
+FRAME_HEIGHT = 640
+"""Height of a page in a notebook, CSS pixels."""
+
+
+def read_run(run_dir: Path) -> dict[str, Any]:
+    """Read ``run.json``.
+
+    Raises:
+        NotebookRunError: If the folder holds no run.
+    """
+    try:
+        value: dict[str, Any] = json.loads((run_dir / "run.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise NotebookRunError(
+            f"{run_dir} must be the folder of a run, but has no run.json.\n"
+            f"`workbench runs list --folder {run_dir.parent}` shows what there is."
+        ) from None
+    except ValueError as error:
+        raise NotebookRunError(f"{run_dir / 'run.json'} is not readable: {error}.") from error
+    return value
+
+
+def steps_of(run_dir: Path) -> list[StepRecord]:
+    """The full records of a run's steps, in the order of the chain.
+
+    Raises:
+        NotebookRunError: If the folder holds no run.
+    """
+    names = [step["step"] for step in read_run(run_dir)["steps"]]
+    found = sorted(p.stem for p in (run_dir / "records").glob("*.json") if ".outputs" not in p.name)
+    names += [name for name in found if name not in names]
+    return [record for name in names if (record := read_record(run_dir, name)) is not None]
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """One thing that a run has made, and that can be looked at."""
+
+    kind: Kind
+    title: str
+    path: Path
+    step: str = ""
+    """The step that made it; empty for the report of the whole run."""
+
+    def __repr__(self) -> str:
+        return f"{self.kind} {self.title!r} ({self.path})"
+
+    def _repr_html_(self) -> str:
+        title = escape(self.title)
+        if not self.path.is_file():
+            return f"<p>{title}: {escape(str(self.path))} is no longer there.</p>"
+        place = f"<p><code>{escape(str(self.path))}</code></p>"
+        if self.kind == "figure":
+            picture = base64.b64encode(self.path.read_bytes()).decode()
+            style = "max-width:100%"
+            return (
+                f'{place}<img alt="{title}" style="{style}" src="data:image/png;base64,{picture}">'
+            )
+        if self.kind == "table":
+            return place + _table_html(self.path, self.title)
+        return place if self.kind == "file" else place + _frame(self.path, title)
+
+
+def results_of(run_dir: str | Path) -> list[RunResult]:
+    """List what a run has made: the report, then step by step notebooks, figures, tables, pages.
+
+    Args:
+        run_dir: Folder of the run.
+
+    Returns:
+        Results whose files are there; titles as the notebooks gave them.
+
+    Raises:
+        NotebookRunError: If the folder holds no run.
+    """
+    folder = Path(run_dir)
+    found = [RunResult("report", "Report of the run", folder / "index.html")]
+    for step in steps_of(folder):
+        if step.page:
+            found.append(
+                RunResult("notebook", step.title or step.step, folder / step.page, step.step)
+            )
+        for artifact in step.artifacts:
+            if artifact["kind"] in {"figure", "table", "page", "file"}:
+                title = artifact["title"] or Path(artifact["path"]).stem
+                found.append(
+                    RunResult(artifact["kind"], title, folder / artifact["path"], step.step)
+                )
+    return [result for result in found if result.path.is_file()]
+
+
+def _frame(path: Path, title: str) -> str:
+    """A page in a frame; links to files beside it lead nowhere from there: they are taken out."""
+    page = re.sub(r'<a href="(?![#"]|https?:)[^"]*"', "<a", path.read_text(encoding="utf-8"))
+    source = page.replace("&", "&amp;").replace('"', "&quot;")
+    style = f"width:100%;height:{FRAME_HEIGHT}px;border:1px solid #d9dde3;background:#fff"
+    return (
+        f'<iframe title="{title}" style="{style}" sandbox="allow-scripts allow-downloads" '
+        f'srcdoc="{source}"></iframe>'
+    )
+
+
+def _table_html(path: Path, title: str) -> str:
+    """The first rows of a table; geometries and other bytes are told by their length."""
+    import pandas as pd
+    import pyarrow.parquet as pq
+
+    file = pq.ParquetFile(path)
+    frame: pd.DataFrame = (
+        next(file.iter_batches(ROWS)).to_pandas()
+        if file.metadata.num_rows
+        else (file.schema_arrow.empty_table().to_pandas())
+    )
+    names = [str(name) for name in frame.columns[:COLUMNS]]
+    rows = [tuple(map(_short, row)) for row in frame.iloc[:, :COLUMNS].itertuples(index=False)]
+    total, columns = file.metadata.num_rows, len(frame.columns)
+    shown = f"{len(rows)} of {total:,} rows, {len(names)} of {columns} columns"
+    return f'<div style="overflow-x:auto">{html_table(names, rows, f"{title}: {shown}")}</div>'
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, bytes):
+        return f"{len(value):,} bytes"
+    if isinstance(value, float):
+        return "" if value != value else f"{value:.6g}"
+    text = "" if value is None else str(value)
+    return text if len(text) <= CHARACTERS else f"{text[: CHARACTERS - 1]}…"
