@@ -3,8 +3,13 @@
 import logging
 import os
 from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from workbench.catalog import Entry
 
 # Two busy processes with OpenMP teams spin against each other.
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
@@ -16,3 +21,13 @@ def _log_level() -> Iterator[None]:
     """The command line sets the level of our loggers; the next test must not see it."""
     yield
     logging.getLogger("workbench").setLevel(logging.NOTSET)
+
+
+def needs_sample(name: str) -> "Entry":
+    """Give a sample of the shipped catalog, or skip: nothing is fetched by tests."""
+    from workbench.catalog import open_catalog
+
+    entry = open_catalog(Path(__file__).parent.parent / "data_catalog.yaml")[name]
+    if not entry.is_available():
+        pytest.skip(f"{name} is not on this machine (workbench catalog fetch {name})")
+    return entry

@@ -16,10 +16,14 @@ from pathlib import Path
 from urllib.error import URLError
 
 import geopandas as gpd
+import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 from shapely.affinity import rotate
 from shapely.geometry import box
 
+from workbench.geo.grid import PixelGrid
+from workbench.geo.raster import write_raster
 from workbench.geo.tile import Tile, tile_frame
 
 ROOT = Path(__file__).parent.parent.parent
@@ -61,7 +65,17 @@ datasets:
     source: {type: simulated, seed: 0}
     license: CC0-1.0
     citation: none
+  nc_landsat_forest:
+    description: A made scene. Woods, water and towns as blobs.
+    sensor: landsat7
+    layout: landsat_bands
+    source: {type: local, path: landsat, obtain: made by the tests}
+    license: CC0-1.0
+    citation: none
 """
+SHORT = ("06_forest_segmentation.ipynb",)
+"""Notebooks that train for a minute or more: run at scale "test" here, as it is the pages that are
+looked at."""
 
 
 def made_tiles() -> list[Tile]:
@@ -81,6 +95,21 @@ def made_tiles() -> list[Tile]:
     return tiles
 
 
+def made_landsat(folder: Path, *, side: int = 192) -> None:
+    """Files as those of the real Landsat sample: six bands that tell seven classes apart, barely."""
+    grid = PixelGrid("EPSG:32119", (28.5, 0, 630_534, 0, -28.5, 228_114), (side, side))
+    rng = np.random.default_rng(0)
+    height = gaussian_filter(rng.normal(size=(side, side)), 6)
+    strata = 1 + np.digitize(height, np.quantile(height, [0.15, 0.3, 0.4, 0.5, 0.9, 0.95]))
+    for band, number in enumerate((10, 20, 30, 40, 50, 70)):
+        values = 40 + 9 * ((strata * (band + 2)) % 7) + rng.normal(0, 12, (side, side))
+        nodata = -32768 if number == 70 else -99999
+        values = values.astype(np.int16 if number == 70 else np.float32)
+        write_raster(folder / f"lsat7_2000_{number}.tif", values, grid, nodata=nodata)
+    harn = PixelGrid("EPSG:3358", grid.transform, grid.shape)
+    write_raster(folder / "strata.tif", strata.astype(np.float32), harn, nodata=-99999)
+
+
 @pytest.fixture(scope="session")
 def workplace(tmp_path_factory) -> Path:
     """The notebooks beside a catalog of made data, as a user's checkout has them."""
@@ -88,6 +117,10 @@ def workplace(tmp_path_factory) -> Path:
     shutil.copytree(ROOT / "notebooks", place / "notebooks")
     (place / "data_catalog.yaml").write_text(CATALOG)
     tile_frame(made_tiles()).drop(columns="path").to_file(place / "tiles.gpkg")
+    made_landsat(place / "landsat")
+    for name in SHORT:
+        book = place / "notebooks" / name
+        book.write_text(book.read_text().replace('scale: str = \\"demo', 'scale: str = \\"test'))
     land = gpd.GeoDataFrame({"name": ["land"]}, geometry=[box(5, 44, 22, 52)], crs="EPSG:4326")
     land.to_file(place / "land.gpkg")
     return place

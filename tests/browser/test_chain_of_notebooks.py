@@ -35,6 +35,6 @@ def test_no_page_asks_the_network(run):
 
 def test_nothing_is_written_beside_the_run_folder(run, workplace):
     assert {path.name for path in workplace.iterdir()} == {
-        *("notebooks", "runs", "data_catalog.yaml", "tiles.gpkg", "land.gpkg")
+        *("notebooks", "runs", "data_catalog.yaml", "tiles.gpkg", "land.gpkg", "landsat")
     }
     assert {path.suffix for path in (workplace / "notebooks").iterdir()} == {".ipynb", ".yaml"}

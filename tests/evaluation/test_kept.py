@@ -7,7 +7,7 @@ import xarray as xr
 
 from workbench.errors import EvaluationError
 from workbench.evaluation.benchmark import Bench
-from workbench.evaluation.forest import FOREST_SCALES, forest_cells
+from workbench.evaluation.forest import FOREST_SCALES, cell_name, design_name, forest_cells
 from workbench.evaluation.kept import KeptPredictions
 from workbench.evaluation.study import StudyCell
 from workbench.evaluation.tasks import scene_task
@@ -61,9 +61,14 @@ def test_what_a_cell_predicted_is_found_again(task, tmp_path):
 
 
 def test_the_forest_experiment_is_three_decoders_and_a_factorial_on_the_unet():
-    cells = forest_cells(seeds=range(2), **FOREST_SCALES["test"])
-    assert len(cells) == len(set(cells)) == 2 * 6
+    scale = FOREST_SCALES["demo"]
+    cells = forest_cells("demo")
+    assert len(cells) == len(set(cells)) == scale.seeds + 5 * scale.other_seeds
     unets = {(c.options["stem"], c.options["loss"]) for c in cells if c.decoder == "unet"}
     assert len(unets) == 4
     assert {c.decoder for c in cells} == {"unet", "deeplabv3+", "upconv"}
     assert all(("boundary" in c.options) == (c.options["loss"] == "boundary") for c in cells)
+    assert len({cell_name(cell) for cell in cells}) == len(cells)
+    assert len({design_name(cell) for cell in cells}) == 6
+    with pytest.raises(EvaluationError, match="no scale 'large'"):
+        forest_cells("large")

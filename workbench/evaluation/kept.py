@@ -23,10 +23,17 @@ class KeptPredictions:
     Args:
         folder: Where they are kept.
         tasks: Tasks by name, whose classes are maps of classes.
+        name: Names the model of a cell, as `workbench compare` will print it.
     """
 
-    def __init__(self, folder: Path | str, tasks: Mapping[str, Task]) -> None:
-        self.folder, self.tasks = Path(folder), tasks
+    def __init__(
+        self,
+        folder: Path | str,
+        tasks: Mapping[str, Task],
+        *,
+        name: Callable[[StudyCell], str] = str,
+    ) -> None:
+        self.folder, self.tasks, self.name = Path(folder), tasks, name
 
     def __call__(self, cell: StudyCell, run: FinetuneResult, found: Tensor) -> None:
         """Keep what a cell predicts for the test part; densities and label vectors are not maps."""
@@ -34,7 +41,7 @@ class KeptPredictions:
         if task.test.kind not in ("classes", "change"):
             return
         self.targets(cell.task)
-        write_predictions(self._place(cell), self._maps(task, str(cell), found.numpy()))
+        write_predictions(self.place(cell), self._maps(task, self.name(cell), found.numpy()))
 
     def targets(self, task: str) -> Predictions:
         """Give the true maps of a task's test part; they are written the first time."""
@@ -52,12 +59,12 @@ class KeptPredictions:
         Raises:
             EvaluationError: If there are none.
         """
-        if not self._place(cell).is_dir():
+        if not self.place(cell).is_dir():
             raise EvaluationError(
                 f"Predictions of {cell} are not in {self.folder}.\n"
                 "They are kept when the cell runs: take its row out of the table and run it again."
             )
-        return read_predictions(self._place(cell))
+        return read_predictions(self.place(cell))
 
     def named(
         self, cells: Iterable[StudyCell], name: Callable[[StudyCell], str]
@@ -69,7 +76,8 @@ class KeptPredictions:
         """Give the maps of cells by the values of some options, as "detail, boundary"."""
         return self.named(cells, lambda cell: ", ".join(str(cell.options[o]) for o in options))
 
-    def _place(self, cell: StudyCell) -> Path:
+    def place(self, cell: StudyCell) -> Path:
+        """Folder of a cell's maps, as `workbench compare` takes it."""
         return self.folder / cell.task / cell.key
 
     def _maps(self, task: Task, name: str, maps: np.ndarray) -> Predictions:
