@@ -96,7 +96,7 @@ def made_tiles() -> list[Tile]:
 
 
 def made_landsat(folder: Path, *, side: int = 192) -> None:
-    """Files as those of the real Landsat sample: six bands that tell seven classes apart, barely."""
+    """Files like the real Landsat sample: seven classes that six bands barely tell apart."""
     grid = PixelGrid("EPSG:32119", (28.5, 0, 630_534, 0, -28.5, 228_114), (side, side))
     rng = np.random.default_rng(0)
     height = gaussian_filter(rng.normal(size=(side, side)), 6)
