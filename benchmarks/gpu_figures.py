@@ -4,7 +4,8 @@ The step is the one of `training.pretrain`: patches of 202 × 128 × 128 int16 o
 page cache, read by threads into pinned memory and copied ahead; views with standardisation on the
 device; bf16 where torch's autocast has it; blocks compiled; fused AdamW. `device_busy` is the time
 of a step whose batch lies on the device already over that of a step that is fed by the loader.
-Operations are counted by torch (products and attention only, forward and backward).
+Operations are counted by torch (products and attention only, forward and backward) in a step of a
+few images before anything is compiled. A batch that does not fit is halved.
 """
 
 import tempfile
@@ -40,6 +41,7 @@ GPU_RATES = {"H200": (989e12, 4.8e12), "H100": (989e12, 3.35e12), "A100": (312e1
 BATCHES = {0.9: 192, 0.75: 96}
 """Images a step by mask ratio: SpectralEarth's, and the paper's; both fit into 80 GB."""
 PATCHES = 256
+COUNTED = 8  # images of the step whose operations are counted
 Step = Callable[[Tensor], None]
 
 
@@ -49,7 +51,7 @@ def gpu_figures(device: torch.device, *, steps: int = 16) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as name:
         dataset = stored_patches(Path(name))
         for ratio, batch in BATCHES.items():
-            found = one_ratio(dataset, ratio, batch, device, steps)
+            found = fitting(dataset, ratio, batch, device, steps)
             print(f"  ViT-L MAE, mask ratio {ratio}: {found}", flush=True)
             mark = "" if ratio == 0.9 else f"_at_{ratio:g}"
             figures |= {f"{key}{mark}": value for key, value in found.items()}
@@ -70,6 +72,20 @@ def stored_patches(folder: Path) -> TemporalPatches:
     return dataset_over(folder, PATCHES, 100_000, two_dates=0)
 
 
+def fitting(
+    dataset: TemporalPatches, ratio: float, batch: int, device: torch.device, steps: int
+) -> dict[str, float]:
+    """Measure one mask ratio with the largest batch, of this one and its halves, that fits."""
+    try:
+        return one_ratio(dataset, ratio, batch, device, steps)
+    except torch.OutOfMemoryError:
+        if batch <= COUNTED:
+            raise
+    print(f"  a batch of {batch} does not fit", flush=True)
+    torch.cuda.empty_cache()
+    return fitting(dataset, ratio, batch // 2, device, steps)
+
+
 def one_ratio(
     dataset: TemporalPatches, ratio: float, batch: int, device: torch.device, steps: int
 ) -> dict[str, float]:
@@ -80,21 +96,23 @@ def one_ratio(
     torch.manual_seed(0)
     encoder = spectral_vit("L", bands=202, image_size=SIDE, token_size=4)
     method = MAE(encoder, mask_ratio=ratio, decoder_depth=1).to(device)
-    compile_blocks(method)
     step = training_step(method, dataset, settings, device)
     loader = batch_loader(dataset, settings, seed=0, start=0, stop=2 * steps + 8, device=device)
     fed = (b["images"] for b in on_device(loader, device))
     resident = [images.clone() for images in islice(fed, 2)]
+    with FlopCounterMode(display=False) as counter:
+        step(resident[0][:COUNTED])
+    operations = counter.get_total_flops() * batch / COUNTED
+    compile_blocks(method)
     for images in resident:  # compiles
         step(images)
     torch.cuda.reset_peak_memory_stats(device)
-    with FlopCounterMode(display=False) as counter:
-        step(resident[0])
     # in turn, as another program may share the machine
     waiting = [seconds(step, cycle(resident), steps, device), seconds(step, fed, steps, device)]
     waiting += [seconds(step, cycle(resident), steps, device), seconds(step, fed, steps, device)]
     alone, whole = min(waiting[::2]), min(waiting[1::2])
     found = {
+        "batch": float(batch),
         "per_second": batch / whole,
         "device_busy": alone / whole,
         "peak_gb": torch.cuda.max_memory_allocated(device) / 2**30,
@@ -104,7 +122,7 @@ def one_ratio(
         weights = sum(p.numel() * p.element_size() for p in method.parameters())
         # at least: images come, are read and become views, which are read; weights with AdamW's
         moved = resident[0].nbytes * 2 + 2 * 2 * resident[0].nbytes + 7 * weights
-        found["share_of_peak"] = counter.get_total_flops() / whole / rates[0]
+        found["share_of_peak"] = operations / whole / rates[0]
         found["share_of_bandwidth"] = moved / whole / rates[1]
     return found
 

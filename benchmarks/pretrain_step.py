@@ -42,6 +42,8 @@ BANDS = 202
 SIZES = {"quick": (96, 2, 16, 2), "full": (128, 8, 8, 4)}  # side, batch, token size, timed steps
 MAE_BATCHES = 4  # a masked step is so cheap that it gets a batch this many times as large
 GOALS = {"adapter": 3.0, "mae": 4.0, "moco": 1.5, "dino": 1.5}
+PRELOADED = ["kornia.augmentation", "lightly.loss", "lightly.models", "workbench.training"]
+"""What takes seconds to import, once for all sides."""
 Step = Callable[[Tensor], float]
 
 
@@ -78,8 +80,9 @@ def plain_step(method: PlainMoCo | PlainDINO | PlainMAE) -> Step:
     optimiser = method.optimiser()
 
     def step(images: Tensor) -> float:
+        shown = method.shown(images)
         with torch.autocast(images.device.type, torch.bfloat16, enabled=images.is_cuda):
-            loss = method(images)
+            loss = method(shown)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -127,7 +130,8 @@ def adapter_step(adapter: nn.Module) -> Step:
     """Forward and backward of an adapter alone."""
 
     def step(images: Tensor) -> float:
-        out = adapter(images)
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=images.is_cuda):
+            out = adapter(images)
         out.backward(torch.ones_like(out))
         return float(out.detach().mean())
 
@@ -146,6 +150,7 @@ class Side:
         self, name: str, ours: bool, shape: tuple[int, ...], token_size: int, kind: str
     ) -> None:
         context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(PRELOADED)
         self.line, far = context.Pipe()
         given = (far, name, ours, shape, token_size, kind)
         self.process = context.Process(target=serve, args=given, daemon=True)

@@ -93,13 +93,17 @@ class PlainMoCo(nn.Module):
         """SGD, as the recipe has it."""
         return torch.optim.SGD(self.parameters(), lr=0.001, momentum=0.9, weight_decay=1e-4)
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Loss of a batch."""
+    def shown(self, images: Tensor) -> list[Tensor]:
+        """Give two views of each image."""
+        return [self.views(images), self.views(images)]
+
+    def forward(self, shown: list[Tensor]) -> Tensor:
+        """Loss of a batch of views."""
         utils.update_momentum(self.encoder, self.key_encoder, 0.999)
         utils.update_momentum(self.head, self.key_head, 0.999)
-        query = self.head(self.encoder(self.views(images)))
+        query = self.head(self.encoder(shown[0]))
         with torch.no_grad():
-            key = self.key_head(self.key_encoder(self.views(images)))
+            key = self.key_head(self.key_encoder(shown[1]))
         return self.criterion(query, key)
 
 
@@ -122,11 +126,14 @@ class PlainDINO(nn.Module):
         """AdamW, as the recipe has it."""
         return torch.optim.AdamW(self.parameters(), lr=0.001, weight_decay=1e-5)
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Loss of a batch."""
+    def shown(self, images: Tensor) -> list[Tensor]:
+        """Give two views of each image."""
+        return [self.views(images), self.views(images)]
+
+    def forward(self, shown: list[Tensor]) -> Tensor:
+        """Loss of a batch of views."""
         utils.update_momentum(self.student, self.teacher, 0.996)
         utils.update_momentum(self.student_head, self.teacher_head, 0.996)
-        shown = [self.views(images), self.views(images)]
         with torch.no_grad():
             wanted = [self.teacher_head(self.teacher(view)) for view in shown]
         given = [self.student_head(self.student(view)) for view in shown]
@@ -159,9 +166,12 @@ class PlainMAE(nn.Module):
         """AdamW, as the recipe has it."""
         return torch.optim.AdamW(self.parameters(), lr=1e-4)
 
+    def shown(self, images: Tensor) -> Tensor:
+        """Give a view of each image."""
+        return self.views(images)
+
     def forward(self, images: Tensor) -> Tensor:
-        """Loss of a batch."""
-        images = self.views(images)
+        """Loss of a batch of views."""
         keep, masked = utils.random_token_mask(
             (len(images), self.tokens), self.mask_ratio, device=images.device
         )
