@@ -16,10 +16,13 @@ def unpacked(text):
     raw = zlib.decompress(base64.b64decode(text))
     size = int.from_bytes(raw[:4], "little")
     header, at, columns = json.loads(raw[4 : 4 + size]), 4 + size, {}
-    for name, n in header["columns"]:
-        planes = np.frombuffer(raw[at : at + 4 * n], dtype=np.uint8).reshape(4, n)
-        columns[name] = np.cumsum(planes.T.copy().view("<i4").ravel())
-        at += 4 * n
+    for name, n, kind in header["columns"]:
+        size = n if kind == "bytes" else 4 * n
+        numbers = np.frombuffer(raw[at : at + size], dtype=np.uint8).astype(np.uint8)
+        if kind != "bytes":
+            numbers = numbers.reshape(4, n).T.copy().view("<i4").ravel()
+        columns[name] = np.cumsum(numbers) if kind == "steps" else numbers.astype(np.int64)
+        at += size
     assert at == len(raw)
     return header, columns
 

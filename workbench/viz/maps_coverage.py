@@ -1,106 +1,214 @@
-"""A plan on an interactive map: every square, coloured by how many dates it has."""
+"""Locations on an interactive map, any number of them: coloured, filtered, clicked, selected."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from html import escape
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 import folium
+import numpy as np
+import shapely
 from branca.element import MacroElement
+from folium.map import CustomPane
 from folium.template import Template
+from numpy.typing import NDArray
 
 from workbench.geo.tile import Tile
-from workbench.viz import assets, palettes
+from workbench.viz import assets
 from workbench.viz.embed import OfflineView
+from workbench.viz.map_cards import Cards
+from workbench.viz.map_colours import Colouring
+from workbench.viz.map_lines import packed_overlays
+from workbench.viz.map_locations import SERIES, colourings, plan_and_times
 from workbench.viz.maps_base import Bounds, Legend, OfflineMap
 from workbench.viz.packed_layer import PackedPlan, pack_plan
-from workbench.viz.sketch import drawn_footprint
 from workbench.viz.statics import picture
 from workbench.viz.statics_maps import coverage_figure
 
 if TYPE_CHECKING:
     import geopandas as gpd
+    import networkx as nx
+    import pandas as pd
 
-MANY_TILES = 2_000
-"""More outlines than this make the page heavy and hide the squares; they are then left out."""
+MOST_FEATURES = 15_000
+"""Up to so many locations are features of folium; more are packed and drawn on canvas tiles."""
+Tier = Literal["auto", "features", "packed"]
+SCRIPTS = (
+    *("packed_layer.js", "map_lines.js", "coverage_time.js", "coverage_select.js"),
+    *("coverage_card.js", "coverage.js"),
+)
+
+
+@dataclass(frozen=True, repr=False)
+class CoverageMap(OfflineView):
+    """A map of locations, and which row of the page is which location."""
+
+    location_ids: NDArray[np.object_] = field(default_factory=lambda: np.array([], dtype=object))
+    """(n,) ids in the order of the page's rows."""
+    tier: str = "features"
+    """"features" or "packed"; see `coverage_map`."""
+
+    def save(self, path: str | PathLike[str]) -> Path:
+        """Write the page as one HTML file that needs no network."""
+        path = Path(path)
+        path.write_text(self.page or "", encoding="utf-8")
+        return path
 
 
 def coverage_map(
-    plan: "gpd.GeoDataFrame",
-    tiles: Sequence[Tile],
+    locations: "gpd.GeoDataFrame",
+    tiles: Sequence[Tile] | None = None,
     *,
+    colour_by: str | Sequence[str] | None = None,
+    values: "pd.Series[Any] | pd.DataFrame | None" = None,
+    units: Mapping[str, str] | None = None,
+    graph: "nx.Graph[str] | None" = None,
+    cards: Cards | None = None,
     land: "gpd.GeoDataFrame | None" = None,
-    title: str = "Planned locations by number of dates",
+    title: str | None = None,
     basemap: str | None = None,
-) -> OfflineView:
-    """Draw every location of a plan as its exact square, coloured by series length.
+    tier: Tier = "auto",
+) -> CoverageMap:
+    """Draw every location as its exact square; none is left out or sampled.
 
-    No square is left out or sampled. A click on one tells its id, CRS, dates and tiles; the
-    legend switches classes of series length on and off. Outlines of the tiles are a layer to
-    switch on, unless there are more than `MANY_TILES`.
+    Up to `MOST_FEATURES` squares are features of folium with tooltips; more are packed to a few
+    bytes each and drawn on canvas tiles in the same map. Both look and act alike: the legend
+    counts its classes and switches them, a slider shows where something was acquired between two
+    days, a click tells what is known, and locations are selected by rectangle, lasso or clicks and
+    saved as a file of ids. `controls.MapWidget` hands a selection back to Python,
+    `controls.LiveMap` draws aggregates of millions.
 
     Args:
-        plan: As `temporal_views` gives it; may be empty.
-        tiles: The tiles the plan was made from.
+        locations: A plan as `temporal_views` gives it, or a manifest of patches; may be empty.
+        tiles: The tiles of a plan. Without them a click tells no times and there is no slider; a
+            manifest knows its own.
+        colour_by: A column of `locations` or `values`: numbers, dates, truth values or names; or
+            "n_acquisitions", "first_date", "last_date". With several, the legend chooses. None for
+            all columns of `values`, or the number of dates.
+        values: What is known of locations by location_id (index or column): a split, leaks, a
+            share of valid pixels, a model's score, a disagreement. What it lacks is "no value".
+        units: Unit of a column by its name.
+        graph: Overlap graph of `tiles`, as a layer to switch on.
+        cards: Thumbnails and spectra for clicks, see `map_cards.location_cards`.
         land: Polygons of the background.
         title: Heading over the map.
         basemap: Name of an online basemap of folium, which needs a network; None for none.
+        tier: "features" or "packed" whatever the number of locations; "auto" goes by it.
 
     Returns:
         The map and a picture of it.
 
     Raises:
-        ValueError: If the plan names a tile that is not given.
+        ValueError: If a column is missing or unknown, the plan names a tile that is not given, or
+            `values` are not one for each location.
     """
-    packed = pack_plan(plan, tiles)
+    plan, times = plan_and_times(locations, tiles)
+    colours = colourings(plan, times, colour_by, values, units)
+    packed = pack_plan(plan, times, colours)
+    title = title or _title(colour_by, values, colours[0])
     canvas = OfflineMap(title, _bounds(plan, tiles), land=land, basemap=basemap)
     canvas.add_child(Legend(_legend(packed)))
-    if len(tiles) <= MANY_TILES:
-        canvas.add_child(_outlines(tiles))
-        canvas.add_child(folium.LayerControl(collapsed=False))
-    canvas.add_child(_Squares(packed))
-    figure = coverage_figure(plan, land=land, title=title)
-    return OfflineView(title, png=picture(figure), page=canvas.page(), height=600)
+    is_small = tier == "features" or (tier == "auto" and len(plan) <= MOST_FEATURES)
+    features = _features(plan, packed) if is_small else None
+    canvas.add_child(CustomPane("squares", z_index=350, pointer_events=False))
+    if features is not None:
+        canvas.add_child(features)
+    overlays = packed_overlays(tiles, graph, _layer_names(tiles, graph)) if tiles else None
+    told = None if cards is None else cards.told(len(plan))
+    canvas.add_child(_Squares(packed, features, overlays, told, title))
+    figure = coverage_figure(plan, colours[0], land=land, title=title)
+    ids = plan["location_id"].to_numpy(dtype=object)[packed.order]
+    return CoverageMap(
+        title,
+        png=picture(figure),
+        page=canvas.page(),
+        height=600,
+        location_ids=ids,
+        tier="packed" if features is None else "features",
+    )
 
 
-def _bounds(plan: "gpd.GeoDataFrame", tiles: Sequence[Tile]) -> Bounds:
-    import shapely
+def _title(colour_by: Any, values: Any, colouring: Colouring) -> str:
+    if not isinstance(colour_by, str) and (colour_by is not None or values is not None):
+        return "Locations"
+    if values is None and colour_by in (None, SERIES):
+        return "Planned locations by number of dates"
+    return f"Locations by {colouring.name[:1].lower()}{colouring.name[1:]}"
 
-    shown = plan.geometry.to_numpy() if len(plan) else [tile.footprint for tile in tiles]
+
+def _layer_names(tiles: Sequence[Tile], graph: "nx.Graph[str] | None") -> dict[str, str]:
+    names = {"outlines": f"Outlines of {len(tiles):,} tiles (simplified)"}
+    if graph is not None:
+        names["graph"] = f"Overlap graph: {graph.number_of_edges():,} edges"
+    return names
+
+
+def _bounds(plan: "gpd.GeoDataFrame", tiles: Sequence[Tile] | None) -> Bounds:
+    shown = plan.geometry.to_numpy() if len(plan) else [tile.footprint for tile in tiles or ()]
     if len(shown) == 0:
         return -180.0, -60.0, 180.0, 75.0
     xmin, ymin, xmax, ymax = shapely.total_bounds(shown)
     return float(xmin), float(ymin), float(xmax), float(ymax)
 
 
-def _outlines(tiles: Sequence[Tile], tolerance: float = 0.02) -> folium.GeoJson:
+def _features(plan: "gpd.GeoDataFrame", packed: PackedPlan) -> folium.GeoJson:
+    """Squares as features; their rows lead to what the packed plan knows of them."""
+    colouring = packed.colourings[0]
+    squares = shapely.set_precision(plan.geometry.to_numpy()[packed.order], 1e-6, mode="pointwise")
+    classes = colouring.codes[packed.order].tolist()
     features = [
-        {"type": "Feature", "geometry": drawn_footprint(t.footprint, tolerance).__geo_interface__}
-        for t in tiles
+        {
+            "type": "Feature",
+            "geometry": shapely.geometry.mapping(square),
+            "properties": {
+                "row": row,
+                "style": {
+                    "color": colouring.colours[k],
+                    "fillColor": colouring.colours[k],
+                    "weight": 0.8,
+                    "fillOpacity": 0.85,
+                },
+            },
+        }
+        for row, (square, k) in enumerate(zip(squares, classes, strict=True))
     ]
-    style = {"color": palettes.INK, "weight": 0.8, "opacity": 0.8, "fill": False}
+    collection = {"type": "FeatureCollection", "features": features}
     return folium.GeoJson(
-        {"type": "FeatureCollection", "features": [f | {"properties": {}} for f in features]},
-        name="Tile outlines (simplified)",
-        style_function=lambda _: style,
-        interactive=False,
-        show=False,
+        collection, name="Locations", control=False, pane="squares", interactive=False
     )
 
 
 def _legend(packed: PackedPlan) -> str:
-    rows = "".join(
-        f'<label class="wb-row"><input type="checkbox" checked data-series="{k}">'
-        f'<i style="background:{palettes.SERIES_COLOURS[k]}"></i>'
-        f"<span>{palettes.series_label(k)}</span><span>{count:,}</span></label>"
-        for k, count in enumerate(packed.counts)
-        if count
-    )
+    parts = [_classes(k, colouring) for k, colouring in enumerate(packed.colourings)]
+    options = "".join(f"<option>{escape(c.name)}</option>" for c in packed.colourings)
+    several = len(packed.colourings) > 1
+    choice = f'<select id="wb-colour" aria-label="Colour by">{options}</select>' if several else ""
+    heading = "Colour by" if several else escape(packed.colourings[0].name)
     total = f"{packed.locations:,}"
     return (
-        "<details open><summary>Dates of a location</summary>"
-        f'{rows}<small><span id="wb-shown">{total}</span> of {total} locations shown. '
-        "Where squares are smaller than a pixel, the longest series shows. "
+        f"<details open><summary>{heading}</summary>{choice}{''.join(parts)}"
+        f'<small><span id="wb-shown">{total}</span> of {total} locations shown. '
+        '<button id="wb-all" hidden>Show all</button></small>'
+        "<small>Where squares are smaller than a pixel, "
+        f'<span id="wb-top">{escape(packed.colourings[0].on_top)}</span> shows. '
         "Click a square for its dates.</small></details>"
     )
+
+
+def _classes(number: int, colouring: Colouring) -> str:
+    """One legend; classes of no location have no row, and that of no value comes last."""
+    counts = colouring.counts
+    rows = "".join(
+        f'<label class="wb-row"><input type="checkbox" checked data-series="{k}">'
+        f'<i style="background:{colouring.colours[k]}"></i>'
+        f"<span>{escape(colouring.labels[k])}</span>"
+        f'<span data-count="{k}" data-all="{counts[k]:,}">{counts[k]:,}</span></label>'
+        for k in colouring.listed
+        if counts[k]
+    )
+    return f'<div data-colouring="{number}"{" hidden" if number else ""}>{rows}</div>'
 
 
 class _Squares(MacroElement):
@@ -109,18 +217,28 @@ class _Squares(MacroElement):
     _template = Template("""
         {% macro script(this, kwargs) %}
         {{ this.code }}
-        showPlan({{ this._parent.get_name() }}, "{{ this.packed.text }}",
-          {{ this.options|tojson }});
+        showPlan({{ this._parent.get_name() }}, "{{ this.packed.text }}", Object.assign(
+          {{ this.options|tojson }},
+          {features: {{ this.features.get_name() if this.features else "null" }}}));
         {% endmacro %}
         """)
 
-    def __init__(self, packed: PackedPlan) -> None:
+    def __init__(
+        self,
+        packed: PackedPlan,
+        features: folium.GeoJson | None,
+        overlays: str | None,
+        cards: dict[str, Any] | None,
+        title: str,
+    ) -> None:
         super().__init__()
         self._name = "Squares"
         self.packed = packed
-        self.code = assets.script("packed_layer.js") + assets.script("coverage.js")
+        self.features = features
+        self.code = "".join(assets.script(name) for name in SCRIPTS)
         self.options = {
-            "steps": palettes.SERIES_STEPS,
-            "colours": palettes.SERIES_COLOURS,
-            "counts": packed.counts,
+            "overlays": overlays,
+            "cards": cards,
+            "title": title,
+            "tooltips": True,
         }

@@ -2,26 +2,22 @@
 
 A square is two corners in a zone that is named once; its tiles are one number, the row of a table
 of distinct combinations. Columns are stored as differences from row to row, their bytes put
-plane by plane, and the whole is deflated: 415,153 squares take about 2 MB. ``web/packed_layer.js``
-unpacks them, projects the corners exactly and draws them.
-
-Layout before compression: a little-endian uint32 with the length of a JSON header, the header,
-padding to 4 bytes, then the columns one after the other.
+plane by plane, and the whole is deflated (`packing`): 415,153 squares take about 2 MB.
+``web/packed_layer.js`` unpacks them, projects the corners exactly and draws them.
 """
 
-import base64
-import json
 import re
-import zlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from workbench.geo.tile import Tile
-from workbench.viz.palettes import SERIES_STEPS, series_class
+from workbench.viz.map_colours import Colouring, series_colouring
+from workbench.viz.packing import BYTES, NUMBERS, packed
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -29,6 +25,8 @@ if TYPE_CHECKING:
 
 BLOCK = 100_000.0
 """Side of the blocks in which squares are listed, in metres: about a scene."""
+TileTimes = Mapping[str, tuple[datetime, str]]
+"""Time (UTC) and group of each tile by its id."""
 CENTIMETRES = 100.0
 CORNER_UNITS = 1e7
 """Corners outside UTM are stored as they are, in units of 1e-7 degree (about 1 cm)."""
@@ -40,45 +38,88 @@ class PackedPlan:
 
     text: str
     """Base64 of the deflated layout."""
-    counts: tuple[int, ...]
-    """Locations in each class of series length, as in `palettes.SERIES_COLOURS`."""
+    order: NDArray[np.int64] = field(repr=False)
+    """(n,) row of the plan of each packed square."""
+    colourings: tuple[Colouring, ...] = field(repr=False)
+    """Ways to colour the squares; their arrays are in the order of the plan."""
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """Locations in each class of the first colouring."""
+        return self.colourings[0].counts
 
     @property
     def locations(self) -> int:
         """Number of squares, which is the number of rows of the plan."""
-        return sum(self.counts)
+        return len(self.order)
 
 
-def pack_plan(plan: "gpd.GeoDataFrame", tiles: Sequence[Tile]) -> PackedPlan:
+def pack_plan(
+    plan: "gpd.GeoDataFrame",
+    tiles: Sequence[Tile] | TileTimes | None,
+    colourings: Sequence[Colouring] = (),
+) -> PackedPlan:
     """Pack the squares of a plan, with the dates and tiles of each.
 
     Args:
         plan: Columns location_id, crs, xmin, ymin, xmax, ymax (metres in crs), tile_ids,
             n_acquisitions and geometry (EPSG:4326), one row a location.
-        tiles: The tiles that `tile_ids` name; others may be among them.
+        tiles: The tiles that `tile_ids` name, or their times; others may be among them. None if
+            times are not known.
+        colourings: Ways to colour the squares; by series length if there is none.
 
     Raises:
         ValueError: If the plan names a tile that is not given.
     """
-    plan = plan.iloc[_order(plan)]
+    chosen = tuple(colourings) or (series_colouring(plan["n_acquisitions"].to_numpy()),)
+    order = _order(plan)
+    plan = plan.iloc[order]
     codes, crs = _factorize(plan["crs"])
     combination, table = _combinations(plan)
-    tile_rows, tile_table = _tile_table(table, tiles)
+    times = tiles if tiles is None or isinstance(tiles, Mapping) else tile_times(tiles)
+    tile_rows, tile_table = _tile_table(table, times)
     columns: dict[str, NDArray[np.int64]] = {}
     for name in ("xmin", "ymin", "xmax", "ymax"):
         columns[name] = np.rint(plan[name].to_numpy(dtype=float) * CENTIMETRES).astype(np.int64)
     columns["xmax"] -= columns["xmin"]
     columns["ymax"] -= columns["ymin"]
     columns |= {"combination": combination, "crs": codes, **tile_rows}
-    explicit = _explicit_corners(plan, crs)
+    columns |= _explicit_corners(plan, crs)
     ids, id_columns = _ids(plan["location_id"].astype(str).tolist(), columns)
+    classes, kinds = _class_columns(chosen, order)
     header: dict[str, Any] = {
         "crs": [{"name": name, "zone": _utm_zone(name)} for name in crs],
         "tiles": tile_table,
         "ids": ids,
+        "colourings": [_told(colouring) for colouring in chosen],
     }
-    text = _compressed(header, columns | explicit | id_columns)
-    return PackedPlan(text, _class_counts(plan["n_acquisitions"].to_numpy()))
+    return PackedPlan(packed(header, columns | id_columns | classes, kinds), order, chosen)
+
+
+def _class_columns(
+    colourings: Sequence[Colouring], order: NDArray[np.int64]
+) -> tuple[dict[str, NDArray[np.int64]], dict[str, str]]:
+    """Class and told value of each square, and how those columns are kept."""
+    columns: dict[str, NDArray[np.int64]] = {}
+    kinds = {}
+    for k, colouring in enumerate(colourings):
+        columns[f"class{k}"], kinds[f"class{k}"] = colouring.codes[order], BYTES
+        if colouring.told is not None:
+            columns[f"told{k}"], kinds[f"told{k}"] = colouring.told[order], NUMBERS
+    return columns, kinds
+
+
+def _told(colouring: Colouring) -> dict[str, Any]:
+    """What a page must know of a colouring besides the columns."""
+    return {
+        "name": colouring.name,
+        "colours": colouring.colours,
+        "names": colouring.names,
+        "origin": colouring.origin,
+        "decimals": colouring.decimals,
+        "on_top": colouring.on_top,
+        "missing": colouring.has_missing,
+    }
 
 
 def _order(plan: "gpd.GeoDataFrame") -> NDArray[np.int64]:
@@ -113,25 +154,31 @@ def _combinations(
 
 
 def _tile_table(
-    table: list[tuple[int, tuple[str, ...]]], tiles: Sequence[Tile]
+    table: list[tuple[int, tuple[str, ...]]], times: TileTimes | None
 ) -> tuple[dict[str, NDArray[np.int64]], list[list[str]]]:
     """Write combinations as runs of tile numbers, and the tiles they need as [id, date, group]."""
-    known = {tile.id: tile for tile in tiles}
     numbers: dict[str, int] = {}
     flat = [numbers.setdefault(tile, len(numbers)) for _, ids in table for tile in ids]
-    missing = [tile for tile in numbers if tile not in known]
-    if missing:
-        raise ValueError(
-            f"Every tile of a plan must be given, but {len(missing)} are not, e.g. {missing[0]!r}."
-            "\nPass the tiles that the plan was made from."
-        )
     rows = {
         "dates": np.array([n for n, _ in table], dtype=np.int64),
         "lengths": np.array([len(ids) for _, ids in table], dtype=np.int64),
         "members": np.array(flat, dtype=np.int64),
     }
-    needed = [known[tile] for tile in numbers]
-    return rows, [[t.id, f"{t.acquired:%Y-%m-%d %H:%M}", t.group or ""] for t in needed]
+    if times is None:
+        return rows, [[tile, "", ""] for tile in numbers]
+    missing = [tile for tile in numbers if tile not in times]
+    if missing:
+        raise ValueError(
+            f"Every tile of a plan must be given, but {len(missing)} are not, e.g. {missing[0]!r}."
+            "\nPass the tiles that the plan was made from."
+        )
+    needed = [(tile, *times[tile]) for tile in numbers]
+    return rows, [[tile, f"{when:%Y-%m-%d %H:%M}", group] for tile, when, group in needed]
+
+
+def tile_times(tiles: Sequence[Tile]) -> TileTimes:
+    """Time and group of tiles by id."""
+    return {tile.id: (tile.acquired, tile.group or "") for tile in tiles}
 
 
 def _explicit_corners(plan: "gpd.GeoDataFrame", crs: list[str]) -> dict[str, NDArray[np.int64]]:
@@ -188,28 +235,3 @@ def _step(coordinates: NDArray[np.int64], numbers: NDArray[np.int64]) -> int:
     row = int(np.argmax(numbers))
     step = int(coordinates[row] // max(int(numbers[row]), 1))
     return step if step > 0 and np.array_equal(numbers * step, coordinates) else 0
-
-
-def _class_counts(n_dates: NDArray[np.int64]) -> tuple[int, ...]:
-    values, counts = np.unique(n_dates, return_counts=True)
-    total = [0] * len(SERIES_STEPS)
-    for value, count in zip(values.tolist(), counts.tolist(), strict=True):
-        total[series_class(value)] += count
-    return tuple(total)
-
-
-def _compressed(header: dict[str, Any], columns: dict[str, NDArray[np.int64]]) -> str:
-    layout = {"columns": [[name, len(values)] for name, values in columns.items()]}
-    text = json.dumps(header | layout, separators=(",", ":"), ensure_ascii=False).encode()
-    text += b" " * (-len(text) % 4)
-    body = b"".join(_planes(values) for values in columns.values())
-    raw = len(text).to_bytes(4, "little") + text + body
-    return base64.b64encode(zlib.compress(raw, 7)).decode()
-
-
-def _planes(values: NDArray[np.int64]) -> bytes:
-    """Differences from row to row as int32, their lowest bytes first, then the next, and so on."""
-    steps = np.diff(values, prepend=0)
-    if len(steps) and np.abs(steps).max() >= 2**31:
-        raise ValueError("Numbers of a plan must stay within 32 bits; coordinates are in metres.")
-    return steps.astype("<i4").view(np.uint8).reshape(-1, 4).T.tobytes()

@@ -12,6 +12,9 @@ ACCENT = "#31688e"
 CONTRAST = "#d1741f"
 """A second colour beside ACCENT: blue and orange differ for every kind of colour vision."""
 
+OTHERS = "#8a94a0"
+"""Names too many to have a colour each."""
+
 SERIES_STEPS: tuple[int, ...] = (1, 2, 3, 4, 5, 7, 10)
 """First number of dates of each class of series length."""
 SERIES_COLOURS: tuple[str, ...] = (
@@ -91,3 +94,20 @@ def ramp(fraction: float) -> str:
 def ramp_stops(count: int = 9) -> Sequence[str]:
     """Give evenly spaced colours of `ramp`, for a gradient in a legend."""
     return [ramp(i / (count - 1)) for i in range(count)]
+
+
+def around_zero(share: float) -> str:
+    """Colour of a difference: purple below zero, orange above, darker the larger.
+
+    Args:
+        share: Part of the largest difference, in [-1, 1], not 0.
+
+    Example:
+        >>> around_zero(-1.0), around_zero(1.0)
+        ('#3f1268', '#974907')
+    """
+    from matplotlib import colormaps
+    from matplotlib.colors import to_hex
+
+    side = 0.05 + 0.35 * (1.0 - min(abs(share), 1.0))  # the palest end would vanish on the land
+    return to_hex(colormaps["PuOr"](side if share > 0 else 1.0 - side))

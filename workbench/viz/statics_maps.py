@@ -1,6 +1,6 @@
 """Pictures of the maps: what shows where a page may not run."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import networkx as nx
@@ -9,6 +9,7 @@ import shapely
 from numpy.typing import NDArray
 
 from workbench.viz import palettes
+from workbench.viz.map_colours import Colouring, series_colouring
 from workbench.viz.statics import map_axes
 
 if TYPE_CHECKING:
@@ -72,40 +73,49 @@ def tile_map_figure(
 
 
 def coverage_figure(
-    plan: "gpd.GeoDataFrame", *, land: "gpd.GeoDataFrame | None" = None, title: str
+    plan: "gpd.GeoDataFrame",
+    colouring: Colouring | None = None,
+    *,
+    land: "gpd.GeoDataFrame | None" = None,
+    title: str,
 ) -> "Figure":
-    """Draw every location of a plan; where squares share a pixel, the longest series shows.
+    """Draw every location of a plan; where squares share a pixel, the highest class shows.
 
     Args:
         plan: Columns n_acquisitions and geometry (EPSG:4326).
+        colouring: Classes and colours of the locations; None for their number of dates.
         land: Polygons of the background.
         title: Heading.
     """
+    if colouring is None:
+        colouring = series_colouring(plan["n_acquisitions"].to_numpy())
     bounds = tuple(plan.total_bounds) if len(plan) else (-180.0, -60.0, 180.0, 75.0)
     figure, axes = map_axes(bounds, land, title)
     parts, row = shapely.get_parts(plan.geometry.to_numpy(), return_index=True)
-    steps = np.array(palettes.SERIES_STEPS)
-    classes = np.searchsorted(steps, plan["n_acquisitions"].to_numpy(), side="right") - 1
     if len(parts) > MANY_SQUARES:
-        _paint_pixels(axes, shapely.bounds(parts), classes[row])
+        _paint_pixels(axes, shapely.bounds(parts), colouring.codes[row], colouring.colours)
     elif len(parts):
-        _draw_outlines(axes, parts, classes[row])
-    _series_legend(axes, np.bincount(classes, minlength=len(steps)))
+        _draw_outlines(axes, parts, colouring.codes[row], colouring.colours)
+    _class_legend(axes, colouring)
     return figure
 
 
-def _draw_outlines(axes: "Axes", parts: NDArray[np.object_], classes: NDArray[np.int64]) -> None:
+def _draw_outlines(
+    axes: "Axes", parts: NDArray[np.object_], classes: NDArray[np.int64], palette: Sequence[str]
+) -> None:
     from matplotlib.collections import PolyCollection
 
     rings = [shapely.get_coordinates(part.exterior) for part in parts]
-    colours = [palettes.SERIES_COLOURS[k] for k in classes]
+    colours = [palette[k] for k in classes]
     # A border of its own colour keeps squares visible that are smaller than a pixel.
     axes.add_collection(
         PolyCollection(rings, facecolors=colours, edgecolors=colours, lw=0.3), autolim=False
     )
 
 
-def _paint_pixels(axes: "Axes", boxes: NDArray[np.float64], classes: NDArray[np.int64]) -> None:
+def _paint_pixels(
+    axes: "Axes", boxes: NDArray[np.float64], classes: NDArray[np.int64], palette: Sequence[str]
+) -> None:
     from matplotlib.colors import ListedColormap
 
     (x0, x1), (y0, y1) = axes.get_xlim(), axes.get_ylim()
@@ -117,9 +127,9 @@ def _paint_pixels(axes: "Axes", boxes: NDArray[np.float64], classes: NDArray[np.
         origin="lower",
         aspect=axes.get_aspect(),
         interpolation="nearest",
-        cmap=ListedColormap(palettes.SERIES_COLOURS),
+        cmap=ListedColormap(list(palette)),
         vmin=-0.5,
-        vmax=len(palettes.SERIES_COLOURS) - 0.5,
+        vmax=len(palette) - 0.5,
         zorder=1,
     )
 
@@ -157,12 +167,24 @@ def painted(
     return image
 
 
-def _series_legend(axes: "Axes", counts: NDArray[np.int64]) -> None:
+def _class_legend(axes: "Axes", colouring: Colouring) -> None:
     from matplotlib.patches import Patch
 
     handles = [
-        Patch(color=colour, label=f"{palettes.series_label(k)}: {counts[k]:,}")
-        for k, colour in enumerate(palettes.SERIES_COLOURS)
-        if counts[k]
+        Patch(
+            color=colouring.colours[k],
+            label=f"{plain(colouring.labels[k])}: {colouring.counts[k]:,}",
+        )
+        for k in colouring.listed
+        if colouring.counts[k]
     ]
-    axes.legend(handles=handles, title=f"{counts.sum():,} locations", loc="upper left", fontsize=9)
+    total = f"{len(colouring.codes):,} of {len(colouring.codes):,} locations"
+    axes.legend(
+        handles=handles, title=f"{plain(colouring.name)}\n{total}", loc="upper left", fontsize=9
+    )
+
+
+def plain(text: str) -> str:
+    """Text of files as matplotlib shows it: no dollar starts a formula, no underscore hides."""
+    text = text.replace("$", r"\$")
+    return f"\u200b{text}" if text.startswith("_") else text

@@ -1,6 +1,6 @@
 // Squares of a plan on a canvas: unpacked, projected exactly, drawn tile by tile, found by a click.
 
-// The columns that packed_layer.py wrote: bytes by planes, differences from row to row.
+// The columns that packing.py wrote: one byte a row, or four by planes, as they are or as steps from row to row.
 async function unpackPlan(base64) {
   const packed = Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
   const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate"));
@@ -9,11 +9,16 @@ async function unpackPlan(base64) {
   const plan = JSON.parse(new TextDecoder().decode(raw.subarray(4, 4 + size)));
   let at = 4 + size;
   const columns = {};
-  for (const [name, n] of plan.columns) {
+  for (const [name, n, kind] of plan.columns) {
+    if (kind === "bytes") {
+      columns[name] = raw.subarray(at, at + n);
+      at += n;
+      continue;
+    }
     const values = new Int32Array(n);
     for (let i = 0, sum = 0; i < n; i++) {
-      sum = (sum + (raw[at + i] | (raw[at + n + i] << 8) | (raw[at + 2 * n + i] << 16) | (raw[at + 3 * n + i] << 24))) | 0;
-      values[i] = sum;
+      const value = raw[at + i] | (raw[at + n + i] << 8) | (raw[at + 2 * n + i] << 16) | (raw[at + 3 * n + i] << 24);
+      values[i] = sum = kind === "steps" ? (sum + value) | 0 : value;
     }
     columns[name] = values;
     at += 4 * n;
@@ -95,16 +100,25 @@ function squareIndex(quads) {
   return { within, reach };
 }
 
-// A Leaflet layer of squares; `classOf[i]` chooses among `colours`, `visible[k]` says which classes are drawn.
-function squareLayer(quads, index, classOf, colours, visible) {
-  const rgba = new Uint32Array(Uint8Array.from(colours.flatMap((hex) => [1, 3, 5].map((k) => parseInt(hex.slice(k, k + 2), 16)).concat(255))).buffer);
+// "#rrggbb" a part of the way to white.
+function paler(hex, share) {
+  const mix = (k) => Math.round(parseInt(hex.slice(k, k + 2), 16) * (1 - share) + 255 * share);
+  return "#" + [1, 3, 5].map((k) => mix(k).toString(16).padStart(2, "0")).join("");
+}
 
-  // Squares of up to two pixels: every pixel a square touches, the longest series on top.
+// A Leaflet layer of squares. `paint.shown[i]` chooses among `paint.colours`, below 0 is not drawn; where `paint.selected`
+// is given, squares whose mark is 0 are pale and lie below the others.
+function squareLayer(quads, index, paint) {
+  const pixel = (hex) => new Uint32Array(Uint8Array.from([1, 3, 5].map((k) => parseInt(hex.slice(k, k + 2), 16)).concat(255)).buffer)[0];
+  const PALE = 32;
+
+  // Squares of up to two pixels: every pixel a square touches, the highest class on top.
   function drawDots(context, size, scale, left, top) {
-    const best = new Int8Array(size * size).fill(-1);
+    const { shown, selected, colours } = paint;
+    const best = new Int8Array(size * size).fill(-1), lift = selected ? PALE : 0;
     index.within(left / scale, top / scale, (left + size) / scale, (top + size) / scale, (i, turn) => {
-      const k = classOf[i], q = 8 * i;
-      if (!visible[k]) return;
+      if (shown[i] < 0) return;
+      const k = shown[i] + (lift && selected[i] ? lift : 0), q = 8 * i;
       const x0 = Math.floor((Math.min(quads[q], quads[q + 6]) + turn) * scale - left);
       const x1 = Math.ceil((Math.max(quads[q + 2], quads[q + 4]) + turn) * scale - left);
       const y0 = Math.floor(Math.min(quads[q + 5], quads[q + 7]) * scale - top);
@@ -115,16 +129,19 @@ function squareLayer(quads, index, classOf, colours, visible) {
         }
       }
     });
+    const strong = colours.map(pixel), pale = lift ? colours.map((hex) => pixel(paler(hex, 0.72))) : strong;
     const image = context.createImageData(size, size), pixels = new Uint32Array(image.data.buffer);
-    for (let p = 0; p < best.length; p++) if (best[p] >= 0) pixels[p] = rgba[best[p]];
+    for (let p = 0; p < best.length; p++) if (best[p] >= 0) pixels[p] = best[p] >= PALE ? strong[best[p] - PALE] : pale[best[p]];
     context.putImageData(image, 0, 0);
   }
 
   function drawSquares(context, size, scale, left, top) {
-    const paths = colours.map(() => new Path2D());
+    const { shown, selected, colours } = paint;
+    const styles = selected ? colours.map((hex) => paler(hex, 0.72)).concat(colours) : colours;
+    const paths = styles.map(() => new Path2D());
     index.within(left / scale, top / scale, (left + size) / scale, (top + size) / scale, (i, turn) => {
-      if (!visible[classOf[i]]) return;
-      const path = paths[classOf[i]];
+      if (shown[i] < 0) return;
+      const path = paths[shown[i] + (selected && selected[i] ? colours.length : 0)];
       for (let k = 0; k < 4; k++) {
         const x = (quads[8 * i + 2 * k] + turn) * scale - left, y = quads[8 * i + 2 * k + 1] * scale - top;
         if (k === 0) path.moveTo(x, y);
@@ -135,9 +152,9 @@ function squareLayer(quads, index, classOf, colours, visible) {
     const wide = index.reach * scale;
     context.lineWidth = wide > 14 ? 1 : 0.5;
     paths.forEach((path, k) => {
-      context.fillStyle = colours[k];
+      context.fillStyle = styles[k];
       context.fill(path);
-      context.strokeStyle = wide > 6 ? "rgba(255,255,255,0.75)" : colours[k];
+      context.strokeStyle = wide > 6 ? (k >= colours.length ? "#111827" : "rgba(255,255,255,0.75)") : styles[k];
       context.stroke(path);
     });
   }

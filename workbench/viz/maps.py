@@ -1,0 +1,29 @@
+"""Maps: the public face of the modules beside it.
+
+coverage_map       locations, any number: coloured, filtered in time, clicked, selected
+tile_map           footprints with their overlap graph, up to some thousand tiles
+fate_map           what became of each planned location
+location_cards     thumbnails and spectra for the clicks of a coverage map
+select_locations   a selection made on a map, applied to a plan or manifest
+read_selection     the ids that a map saved to a file
+"""
+
+from workbench.viz.map_cards import Cards, location_cards
+from workbench.viz.map_selection import read_selection, select_locations
+from workbench.viz.maps_base import OfflineMap
+from workbench.viz.maps_coverage import MOST_FEATURES, CoverageMap, coverage_map
+from workbench.viz.maps_patches import fate_map
+from workbench.viz.maps_tiles import tile_map
+
+__all__ = [
+    "MOST_FEATURES",
+    "Cards",
+    "CoverageMap",
+    "OfflineMap",
+    "coverage_map",
+    "fate_map",
+    "location_cards",
+    "read_selection",
+    "select_locations",
+    "tile_map",
+]
