@@ -27,7 +27,7 @@ function timeSlider(map, days, plan, onChange) {
   for (const day of days) if (day !== null) counts[slot(day)]++;
   const most = Math.max(...counts), ratio = Math.min(2, window.devicePixelRatio || 1), wide = 232, high_ = 26;
   Object.assign(bars, { width: wide * ratio, height: high_ * ratio });
-  Object.assign(bars.style, { width: wide + "px", height: high_ + "px" });
+  Object.assign(bars.style, { width: "100%", height: high_ + "px" });
   bars.title = "Tiles by date, at most " + most.toLocaleString("en") + " in a bar";
   function drawBars(from, to) {
     const context = bars.getContext("2d");
