@@ -13,7 +13,7 @@ from workbench.execution import run_torchrun
 TALK = """\
 import os, sys
 rank, size = os.environ["RANK"], os.environ["WORLD_SIZE"]
-print(f"process {rank} of {size}, {sys.argv[1]}", flush=True)
+sys.stdout.write(f"process {rank} of {size}, {sys.argv[1]}\\n")  # in one piece: both write here
 sys.exit(3 if sys.argv[1] == "fail" and rank == "1" else 0)
 """
 
@@ -37,7 +37,8 @@ def test_every_process_runs_and_is_heard(tmp_path):
 @pytest.mark.slow
 def test_an_interrupt_leaves_no_process(tmp_path):
     script = tmp_path / "sleep.py"
-    script.write_text("import os, time\nprint('pid', os.getpid(), flush=True)\ntime.sleep(300)")
+    say = "sys.stdout.write(f'pid {os.getpid()}\\n')"  # in one piece: both processes write here
+    script.write_text(f"import os, sys, time\n{say}\ntime.sleep(300)")
     code = (
         "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler);"
         "from workbench.execution import run_torchrun;"

@@ -162,6 +162,22 @@ def test_a_signal_to_the_runner_ends_it_in_order(write_notebook, tmp_path, numbe
     assert (tmp_path / "run" / "logs" / "a.stdout.log").read_text() == "before\n"
 
 
+def test_a_signal_to_the_whole_job_is_no_dead_kernel(write_notebook, tmp_path):
+    """A scheduler signals all processes at once; the kernel may be gone before its runner hears."""
+    notebook = write_notebook(
+        "a",
+        "import os, subprocess\ntold = f'sleep 0.7; kill -TERM {os.getppid()}'",
+        "subprocess.Popen(told, shell=True, start_new_session=True)\nos.kill(os.getpid(), 15)",
+    )
+    code = (
+        "import sys; from workbench.execution import run_notebook;"
+        "run_notebook(sys.argv[1], run_dir=sys.argv[2])"
+    )
+    command = [sys.executable, "-c", code, notebook, tmp_path / "run"]
+    assert subprocess.run(command, timeout=60).returncode == 128 + signal.SIGTERM
+    assert read_record(tmp_path / "run", "a").status == "killed"
+
+
 def test_notebooks_at_once_in_one_folder_do_not_clash(write_notebook, tmp_path):
     notebooks = [write_notebook(f"a{n}", f"print({n})") for n in range(3)]
 

@@ -130,11 +130,11 @@ def _write_page(
     shown = replace(pair, ranking=pair.ranking.head(patches))
     few = replace(found, pairs=(shown,))
     ids = [str(name) for name in shown.ranking["id"]]
-    pictures = _coloured(truth, ids) if images is None else _pictures(images, ids)
+    pictures = coloured(truth, ids) if images is None else _pictures(images, ids)
     Inspector.from_comparison(few, models, truth, pictures).save(path)
 
 
-def _coloured(truth: "Predictions", ids: list[str]) -> "dict[str, NDArray[Any]]":
+def coloured(truth: "Predictions", ids: list[str]) -> "dict[str, NDArray[Any]]":
     """The true maps in the colours of their classes; white where there is no label."""
     import numpy as np
 

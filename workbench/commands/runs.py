@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from workbench.commands.changed_patches import changed_patches
 from workbench.commands.run_display import STYLES
 from workbench.execution import compare_runs, list_runs
 from workbench.execution.cluster import cancel as cancel_job
@@ -88,10 +89,14 @@ def compare(
         bool, typer.Option("--fail", help="Exit with 1 if tables or numbers differ.")
     ] = False,
 ) -> None:
-    """Print what differs between two runs, and write a page with tables, curves and figures."""
+    """Print what differs between two runs, and write a page with tables, curves and figures.
+
+    Where both kept predictions, the page carries an inspector of the patches that changed.
+    """
     comparison = compare_runs(_find(first, folder), _find(second, folder))
     page = output or comparison.b / f"compared_with_{comparison.a.resolve().name}.html"
-    write_comparison(comparison, page)
+    patches = changed_patches(comparison.a, comparison.b, page.with_name(f"{page.stem}_patches"))
+    write_comparison(comparison, page, patches)
     typer.echo(repr(comparison))
     typer.echo(f"Page: {page}")
     if fail and not comparison.same_results:

@@ -12,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -256,12 +257,21 @@ def queue_state(run_dir: Path) -> tuple[str, str] | None:
     if shutil.which("squeue") is None:
         return None
     command = ["squeue", "--noheader", "--format=%T", "--states=all", f"--jobs={job}"]
-    answer = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    answer = _asked_twice(command)
     if answer.returncode:  # squeue calls a job that it has forgotten invalid
         return (job, "") if "Invalid job id" in answer.stderr else None
     states = answer.stdout.split()
     over = {"COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY"}
     return job, "" if not states or states[0] in over else states[0]
+
+
+def _asked_twice(command: list[str]) -> "subprocess.CompletedProcess[str]":
+    """Ask Slurm, and once more if it is too busy to answer."""
+    answer = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    if answer.returncode and "Invalid job id" not in answer.stderr:
+        time.sleep(1)
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    return answer
 
 
 def _is_zombie(pid: str) -> bool:

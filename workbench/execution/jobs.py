@@ -8,6 +8,7 @@ import contextlib
 import logging
 import os
 import re
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -29,6 +30,10 @@ from workbench.execution.stopping import Limits, Stopper, end_orphan
 
 if TYPE_CHECKING:
     from workbench.execution.kernels import KernelControl
+
+SENT_TO_ALL = {-signal.SIGTERM, -signal.SIGINT}
+HEARSAY_SECONDS = 2.0
+"""A scheduler ends all processes of a job at once: the kernel may be gone before we hear of it."""
 
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -192,6 +197,8 @@ def _execute(
             error = execute_cells(node, job.run_dir / record.executed, watch, options)
     finally:
         record.exit_code = control.close()
+    if record.exit_code in SENT_TO_ALL:
+        control.await_reason(HEARSAY_SECONDS)
     stderr.write(ANSI.sub("", "\n".join(getattr(error, "traceback", []))))
     record.signal = control.signal
     seconds = {"timeout": job.timeout_s, "cell timeout": job.cell_timeout_s}

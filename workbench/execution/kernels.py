@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from pathlib import Path
 from typing import IO, Any
 
@@ -77,6 +78,12 @@ class KernelControl:
         self._killer.daemon = True
         self._killer.start()
         self._send(signal.SIGINT)
+
+    def await_reason(self, seconds: float) -> None:
+        """Wait for a stop that may be on its way, at most so long."""
+        deadline = time.monotonic() + seconds
+        while self.reason is None and time.monotonic() < deadline:
+            time.sleep(0.05)
 
     def close(self) -> int | None:
         """End whatever is left of the kernel and the processes it started.

@@ -48,10 +48,12 @@ class InlinePages:
         self.run_dir = run_dir
         self.carried = 0
 
-    def section(self, artifacts: Iterable[dict[str, Any]]) -> str:
-        """The interactive pages of one step; nothing if it has none."""
+    def section(
+        self, artifacts: Iterable[dict[str, Any]], heading: str = "<h3>Interactive pages</h3>"
+    ) -> str:
+        """The interactive pages of one step under a heading; nothing if it has none."""
         items = [self._item(artifact) for artifact in artifacts if artifact["kind"] == "page"]
-        return f"<h3>Interactive pages</h3>{''.join(items)}" if items else ""
+        return f"{heading}{''.join(items)}" if items else ""
 
     def script(self) -> str:
         """What unpacks the pages; nothing if there are none."""

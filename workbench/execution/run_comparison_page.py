@@ -1,15 +1,17 @@
-"""Two runs on one page: what differs, tables row by row, curves overlaid, figures side by side.
+"""Two runs on one page: what differs, tables row by row, curves, figures, changed patches.
 
 The page carries its style, pictures and curves: it opens from ``file://`` and can be mailed.
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 from typing import Any
 
 from workbench.execution.files import write_text
 from workbench.execution.report import thumbnail
+from workbench.execution.report_pages import InlinePages
 from workbench.execution.report_style import STYLE
 from workbench.execution.run_comparison import (
     KEPT_ROWS,
@@ -34,13 +36,27 @@ MORE_STYLE = """\
 """
 
 
-def write_comparison(comparison: RunComparison, page: Path) -> Path:
+@dataclass
+class ComparedPages:
+    """Pages that others made of the two runs, such as inspectors of patches that changed."""
+
+    pages: list[tuple[str, Path]] = field(default_factory=list)
+    """Title and file of each."""
+    notes: list[str] = field(default_factory=list)
+    """Sentences on what is equal, and on what could not be shown."""
+
+
+def write_comparison(
+    comparison: RunComparison, page: Path, patches: ComparedPages | None = None
+) -> Path:
     """Write the page of a comparison, and return its path.
 
     Args:
         comparison: As `compare_runs` gives it.
         page: Where to write.
+        patches: Pages to carry along, at or below the folder of `page`; None for none.
     """
+    inline = InlinePages(page.parent)
     a, b = comparison.a.resolve().name, comparison.b.resolve().name
     names = (a, b) if a != b else (f"{a} (first)", f"{b} (second)")
     parts = [
@@ -52,10 +68,12 @@ def write_comparison(comparison: RunComparison, page: Path) -> Path:
         _named("Status of steps", comparison.statuses, names),
         _named("Numbers", comparison.metrics, names, change=True),
         _curves(comparison),
+        _changed(patches or ComparedPages(), inline),
         *(_table(table, names) for table in comparison.tables),
         _list("Only in the first", comparison.only_a),
         _list("Only in the second", comparison.only_b),
         _figures(comparison, names),
+        inline.script(),
     ]
     body = "\n".join(part for part in parts if part)
     return write_text(
@@ -128,6 +146,24 @@ def _table(table: TableDifference, names: Sequence[str]) -> str:
         f"<details><summary>{shown} of {table.changed_rows:,} changed rows</summary>"
         f"{_html_table((key, 'column', *names), examples)}</details>"
     )
+
+
+def _changed(patches: ComparedPages, inline: InlinePages) -> str:
+    """Inspectors, carried in the page, and what else there is to say of kept predictions."""
+    if not (patches.pages or patches.notes):
+        return ""
+    artifacts = [
+        {
+            "kind": "page",
+            "path": path.relative_to(inline.run_dir).as_posix(),
+            "title": title,
+            "bytes": path.stat().st_size,
+            "external": 0,
+        }
+        for title, path in patches.pages
+    ]
+    notes = "".join(f"<p>{escape(note)}</p>" for note in patches.notes)
+    return f"<h2>Changed patches</h2>{notes}{inline.section(artifacts, heading='')}"
 
 
 def _list(title: str, paths: Sequence[str]) -> str:
