@@ -165,14 +165,26 @@ def test_the_checkpoint_gives_the_encoder_back(make, encoder, tmp_path):
 
 
 def test_a_loss_that_is_no_number_stops_and_names_the_locations(make, encoder, tmp_path):
+    """What the steps before it had reached is kept: the encoder, and the state to go on from."""
     patches = make(spoilt=(5,))
     good = [name.decode() for name in patches.index.location if name != b"L0005"]
     statistics = patches.only(good).statistics()
+    often = replace(FAST, checkpoint_every=1)
+    told = {"settings": often, "statistics": statistics, "seed": 2, "progress": False}
+    method = made("moco", encoder())
     with pytest.raises(TrainingError, match=r"The loss must be a number, but is nan at step \d+; "
-                       r"the batch shows the locations .*L0005"):  # fmt: skip
-        pretrain(
-            made("moco", encoder()), patches, out=tmp_path, settings=FAST, statistics=statistics
-        )
+                       r"the batch shows the locations .*L0005.*\n.*The last checkpoint is kept"
+                       ) as stopped:  # fmt: skip
+        pretrain(method, patches, out=tmp_path, **told)
+    reached = int(str(stopped.value).partition("at step ")[2].partition(";")[0])
+    assert reached > 0
+    assert read_state(tmp_path).step == reached
+    kept = load_file(tmp_path / "encoder.safetensors")
+    assert all(bool(value.isfinite().all()) for value in kept.values())
+    found, card = load_checkpoint(tmp_path / "encoder.safetensors", contract=patches.contract)
+    assert card.steps == reached
+    assert found(torch.randn(2, 6, 8, 8)).isfinite().all()
+    assert len(losses_in(tmp_path)) == reached
 
 
 def test_what_does_not_fit_is_refused(make, encoder, tmp_path):
