@@ -1,10 +1,12 @@
 import numpy as np
 import pytest
 
-from tests.evaluation.made_results import FOREST, made_table
+from tests.evaluation.made_results import FOREST, made_result, made_table
 from workbench.errors import ManifestError
-from workbench.evaluation.benchmark_tables import TableShape, benchmark_table
+from workbench.evaluation.benchmark_tables import SHAPES, TableShape, benchmark_table
 from workbench.evaluation.results import ResultsTable
+from workbench.evaluation.study import StudyCell, run_study
+from workbench.evaluation.table_rows import usual_slice
 
 
 def rng() -> np.random.Generator:
@@ -71,6 +73,63 @@ def test_flags_and_leaks_are_told(results):
     assert any(note.startswith("Resolution floor: differences below") for note in table.notes)
     assert any("Single runs" in note for note in table.notes)
     assert table.definitions["micro_iou"].startswith("Intersection over union of all classes")
+
+
+def test_each_number_says_what_it_is_and_where_it_is_from(results):
+    where = {"fraction": 1.0}
+    table = benchmark_table(
+        results, "forest_segmentation", where=where, data="made counts", draws=100, rng=rng()
+    )
+    assert table.notes[0] == "Ours: made counts; not the data of the published numbers."
+    assert table.notes[1] == "Ours: rows with fraction 1."
+    assert set(table.definitions) == {
+        "overall_accuracy", "micro_iou", "Overall Accuracy, as printed", "Mean IoU, as printed"
+    }  # fmt: skip
+    ours = table.cells[table.cells["value"].notna()]
+    assert (ours["seconds"] == 1.5).all()
+    assert (ours["flops"] == 1e9).all()
+    bold = table.cells[table.cells["printed_bold"]]["published"]
+    assert sorted(bold)[:2] == [77.49, 78.29]
+
+
+def test_another_metric_beside_a_printed_one_is_told(tmp_path):
+    quality = {("fcn", "spectral_vit_s", "random", "scratch"): (0.8, 10)}
+    study = made_table(tmp_path / "results.parquet", quality, task="cdl")
+    table = benchmark_table(study, "ssl_comparison", metrics="macro_miou", draws=100, rng=rng())
+    assert any(n.startswith("Ours is macro_miou, the published number") for n in table.notes)
+    ours = table.cells[table.cells["value"].notna()].iloc[0]
+    assert (ours["metric"], ours["printed_metric"]) == ("macro_miou", "micro_iou")
+
+
+def test_rows_of_two_splits_are_refused_even_if_they_got_into_one_file(results, tmp_path):
+    frame = results.frame()
+    frame.loc[3, "split_hash"] = "s2"
+    mixed = ResultsTable(tmp_path / "mixed.parquet")
+    frame.to_parquet(mixed.path)
+    with pytest.raises(ManifestError, match=r"'forest' have split_hash 's1', 's2'"):
+        benchmark_table(mixed, "forest_segmentation", draws=100, rng=rng())
+
+
+def test_cells_of_several_kinds_are_refused_and_a_slice_of_them_is_not(tmp_path):
+    study = ResultsTable(tmp_path / "results.parquet")
+    cells = [
+        StudyCell("forest", "resnet18", "random", "scratch", "unet", seed, fraction,
+                  options={"stem": stem})
+        for seed in range(5)
+        for fraction, stem in ((1.0, "detail"), (0.5, "detail"), (1.0, "standard"))
+    ]  # fmt: skip
+    run_study(cells, lambda cell: made_result(cell, 0.7 + 0.2 * cell.fraction, 100), study)
+    with pytest.raises(ManifestError, match=r"differ in the seed alone, but differ in 'fraction'"):
+        benchmark_table(study, "forest_segmentation", draws=100, rng=rng())
+    shape = SHAPES["forest_segmentation"]
+    where = usual_slice(study.frame(), [*shape.rows, *shape.columns, *shape.block])
+    assert where == {"fraction": 1.0, "stem": "detail"}
+    table = benchmark_table(study, shape, where=where, draws=100, rng=rng())
+    ours = table.cells[table.cells["value"].notna()]
+    assert ours["n_seeds"].tolist() == [5, 5]
+    assert "Ours: rows with fraction 1, stem detail." in table.notes
+    with pytest.raises(ManifestError, match=r"No row has fraction = 0.3, .* \(0.5, 1 occur\)"):
+        benchmark_table(study, shape, where={"fraction": 0.3}, rng=rng())
 
 
 def test_few_seeds_are_printed_and_claim_nothing(tmp_path):

@@ -50,10 +50,32 @@ def test_a_page_has_the_shape_of_the_printed_table_and_fetches_nothing(table):
     found = Rows(table_page(table))
     assert found.fetched == []
     assert len(found.rows) == 1 + 15
-    assert found.rows[0] == ["decoder", "encoder", "init", "overall_accuracy", "micro_iou"]
-    assert found.rows[15][4].startswith("published 77.49†")
+    assert found.rows[0] == ["Decoder", "Encoder", "Weights", "Overall accuracy", "Micro-IoU"]
+    assert found.rows[15][:3] == ["UpConv", "ViT-S", "DINO"]
+    assert found.rows[15][4].startswith("published 77.49*†")
     assert found.classes.count("best") == 2
     assert "dominated" in " ".join(found.classes)
+
+
+def test_printed_numbers_alone_stand_under_their_task_and_metric():
+    alone = benchmark_table(None, "ssl_comparison", rng=np.random.default_rng(0))
+    found = Rows(table_page(alone))
+    assert found.rows[0][2:] == ["CORINE, Micro F1", "CDL, Micro-IoU", "NLCD, Micro-IoU"]
+    assert found.rows[1] == ["ResNet-50", "ViT-S"] * 3
+    assert found.rows[2] == [
+        "Frozen",
+        "Random",
+        "70.53",
+        "70.42",
+        "44.72",
+        "46.52",
+        "35.86",
+        "36.85",
+    ]
+    assert found.rows[5] == ["Frozen", "MAE", "–", "72.72", "–", "51.37*", "–", "41.17*"]
+    assert "mIoU, as printed" in table_page(alone)
+    assert r"\multicolumn{2}{c}{CDL, Micro-IoU}" in table_latex(alone)
+    assert "| CDL, Micro-IoU · ResNet-50 |" in table_markdown(alone)
 
 
 def test_names_cannot_break_out_of_a_page(table):
@@ -73,7 +95,7 @@ def test_markdown_has_one_line_a_row(table):
 
 def test_latex_escapes_and_marks(table):
     text = table_latex(table)
-    assert r"overall\_accuracy" in text
+    assert r"published 88.03*\dag{}" in text
     assert r"\textbf{" in text
     assert r"\textcolor{gray}{" in text
     assert text.count(r" \\") == 1 + 15

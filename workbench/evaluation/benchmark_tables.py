@@ -17,7 +17,14 @@ from workbench.errors import ManifestError
 from workbench.evaluation.published_tables import published_table
 from workbench.evaluation.results import ResultsTable
 from workbench.evaluation.statistics_many import Comparisons, compare_all, floor_of
-from workbench.evaluation.statistics_seeds import MIN_SEEDS, SeedSummary, score_of_seeds
+from workbench.evaluation.statistics_seeds import SeedSummary, score_of_seeds
+from workbench.evaluation.table_notes import (
+    notes_on_cells,
+    notes_on_data,
+    notes_on_published,
+    table_definitions,
+)
+from workbench.evaluation.table_rows import require_cells, sliced
 
 OURS = {
     "F1 Score": "micro_f1",
@@ -29,6 +36,8 @@ OURS = {
 """Our metric for each printed one, by what it most likely means."""
 ERRORS = ("rmse", "ece")
 """Metrics of which less is better."""
+COSTS = ("parameters_trained", "flops", "seconds", "peak_memory_mb")
+"""Columns of the results that say what a run cost."""
 
 
 @dataclass(frozen=True)
@@ -75,11 +84,13 @@ class BenchmarkTable:
     shape: TableShape
     """How it is laid out."""
     cells: pd.DataFrame
-    """One row a cell: the columns of the shape, value, low, high (percent; NaN where not run or
-    with fewer than five seeds), n_seeds, letters, is_best, is_dominated, cost, floor (percent:
-    differences below are not separated), leak_share, published (percent, as printed), flags."""
+    """One row a cell: the columns of the shape, metric, value, low, high (percent; NaN where not
+    run or with fewer than five seeds), n_seeds, letters, is_best, is_dominated, cost (the one it
+    may be dominated by), parameters_trained, flops, seconds, peak_memory_mb (medians over seeds),
+    floor (percent: differences below are not separated), leak_share, published (percent, as
+    printed), printed_metric (what it most likely is), printed_bold, flags."""
     definitions: Mapping[str, str]
-    """What each metric is."""
+    """What each metric is: ours by its name, a printed one by its printed name."""
     notes: tuple[str, ...]
     """What a reader must know, one sentence each."""
 
@@ -90,6 +101,7 @@ def benchmark_table(
     *,
     metrics: Mapping[str, str] | str | None = None,
     where: Mapping[str, Any] | None = None,
+    data: str | None = None,
     title: str | None = None,
     level: float = 0.95,
     draws: int = 2000,
@@ -102,15 +114,18 @@ def benchmark_table(
         shape: A shape, or the name of one of the talk's tables.
         metrics: Metric of each task, or one for all; None for those the published table most
             likely means.
-        where: Values that a row of the results must have to enter, as ``{"fraction": 1.0}``.
+        where: Values that a row of the results must have to enter, as ``{"fraction": 1.0}``; see
+            `table_rows.usual_slice`.
+        data: What our runs were judged on, for the notes, as "the simulated campaign".
         title: Title; None for that of the published table.
         level: Level of intervals and of ties, in (0, 1).
         draws: Number of draws, >= 100.
         rng: Source of the draws.
 
     Raises:
-        ManifestError: If a column of the shape, or a metric, is not in the results; or if cells
-            of one block were judged on other images.
+        ManifestError: If a column of the shape, or a metric, is not in the results; if rows of
+            one cell differ in anything but the seed; or if rows of one task are from several
+            splits.
     """
     layout = SHAPES[shape] if isinstance(shape, str) else shape
     printed = _published_cells(layout)
@@ -118,28 +133,30 @@ def benchmark_table(
     ours, notes = _our_cells(results, runs, layout, level=level, draws=draws, rng=rng)
     keys = list(dict.fromkeys([*layout.rows, *layout.columns]))
     cells = _side_by_side(ours, printed, keys)
-    definitions: Mapping[str, str] = {}
-    if results is not None:
-        shown = set(runs["metric"])
-        defined = results.frame().attrs.get("definitions", {})
-        definitions = {name: text for name, text in defined.items() if name in shown}
+    if not ours.empty:
+        notes = [*notes_on_data(data, where or {}, cells), *notes]
+    definitions = table_definitions(results, runs, layout.published)
     if title is None:
         title = published_table(layout.published).title if layout.published else "Results"
-    return BenchmarkTable(title, layout, cells, definitions, (*notes, *_published_notes(layout)))
+    return BenchmarkTable(
+        title, layout, cells, definitions, (*notes, *notes_on_published(layout.published))
+    )
 
 
 def _published_cells(layout: TableShape) -> pd.DataFrame:
-    columns = ["decoder", "encoder", "init", "protocol", "task", "metric", "published", "flags"]
+    columns = ["decoder", "encoder", "init", "protocol", "task", "metric", "published",
+               "printed_metric", "printed_bold", "flags"]  # fmt: skip
     if layout.published is None:
         return pd.DataFrame(columns=columns)
     table = published_table(layout.published)
-    frame = table.frame.rename(columns={"value": "published"})
+    frame = table.frame.rename(columns={"value": "published", "bold": "printed_bold"})
     odd: dict[int, list[str]] = {}
     for flag in table.flags:
         if flag.kind != "identity":
             odd.setdefault(flag.row, []).append(flag.text)
     frame["flags"] = ["; ".join(odd.get(row, [])) for row in range(len(frame))]
     frame["metric"] = frame["metric"].map(lambda name: OURS.get(name, name))
+    frame["printed_metric"] = frame["metric"]
     return frame[columns]
 
 
@@ -156,14 +173,14 @@ def _runs(
     if frame.empty:
         return pd.DataFrame(columns=["key", *dict.fromkeys([*names, "metric"])])
     frame["trained"] = frame["protocol"].replace({"scratch": "full"})
-    for name, value in where.items():
-        frame = frame[frame[name] == value]
+    frame = sliced(frame, where)
     missing = sorted(set(names) - {"metric"} - set(frame.columns))
     if missing:
         raise ManifestError(
             f"The table needs the column {missing[0]!r}, but the results have: "
             f"{', '.join(map(str, frame.columns))}."
         )
+    require_cells(frame, [*names, "task"])
     parts = []
     for task, of_task in frame.groupby("task", sort=False):
         wanted = metrics if isinstance(metrics, str) else (metrics or {}).get(str(task))
@@ -202,11 +219,11 @@ def _our_cells(
             compared = compare_all(seeds, higher_is_better=metric not in ERRORS, **options)
         for i, (names, cell) in enumerate(cells):
             summary = score_of_seeds(seeds[str(i)], **options)
-            row = dict(zip(keys, names, strict=True))
+            row = {"metric": metric} | dict(zip(keys, names, strict=True))
             rows.append(row | _cell(summary, cell, layout, compared, str(i)))
         _mark_dominated(rows[-len(cells) :], lower=metric in ERRORS)
     frame = pd.DataFrame(rows)
-    return frame, _notes(frame, layout, level)
+    return frame, notes_on_cells(frame, layout.cost, level)
 
 
 def _cell(
@@ -222,6 +239,7 @@ def _cell(
         "high": 100 * summary.high,
     }
     found |= {"n_seeds": summary.n_seeds, "cost": float(cell[layout.cost].median())}
+    found |= {name: float(cell[name].median()) for name in COSTS}
     found |= {"leak_share": float(cell["leak_share"].max()), "letters": "", "is_best": False}
     found |= {"floor": np.nan, "is_dominated": False}
     if compared is not None and compared.claims:
@@ -246,59 +264,29 @@ def _mark_dominated(rows: list[dict[str, Any]], *, lower: bool) -> None:
 
 
 def _side_by_side(ours: pd.DataFrame, printed: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
-    published = printed[[*keys, "published", "flags"]] if len(printed) else None
+    about = ["published", "printed_metric", "printed_bold", "flags"]
+    published = printed[[*keys, *about]] if len(printed) else None
     if ours.empty:
         if published is None:
             raise ManifestError("A table needs results or published numbers, but has neither.")
-        cells = published.reset_index(drop=True)
-        cells[["value", "low", "high", "cost", "floor", "leak_share"]] = np.nan
-        cells["n_seeds"], cells["letters"] = 0, ""
-        cells[["is_best", "is_dominated"]] = False
-        return cells
+        ours = pd.DataFrame(columns=keys)
+        for name in ("value", "low", "high", "cost", *COSTS, "floor", "leak_share", "n_seeds"):
+            ours[name] = pd.Series(dtype=float)
+        for name in ("metric", "letters", "is_best", "is_dominated"):
+            ours[name] = pd.Series(dtype=object)
     if published is None:
-        return ours.assign(published=np.nan, flags="")
+        return ours.assign(published=np.nan, printed_metric="", printed_bold=False, flags="")
+    if "metric" not in keys:
+        ours = ours.rename(columns={"metric": "our_metric"})
     cells = published.merge(ours, on=keys, how="outer", sort=False)
     order = {key: i for i, key in enumerate(map(tuple, published[keys].to_numpy()))}
     place = [order.get(key, len(order)) for key in map(tuple, cells[keys].to_numpy())]
     cells = cells.iloc[np.argsort(place, kind="stable")].reset_index(drop=True)
-    cells["flags"] = cells["flags"].fillna("")
-    cells["letters"] = cells["letters"].fillna("")
+    if "metric" not in keys:
+        cells["metric"] = cells.pop("our_metric").fillna(cells["printed_metric"])
+    for name in ("flags", "letters", "printed_metric"):
+        cells[name] = cells[name].fillna("").astype(str)
     cells["n_seeds"] = cells["n_seeds"].fillna(0).astype(int)
-    for name in ("is_best", "is_dominated"):
-        cells[name] = cells[name].fillna(False).astype(bool)
+    for name in ("is_best", "is_dominated", "printed_bold"):
+        cells[name] = cells[name].eq(True)
     return cells
-
-
-def _notes(cells: pd.DataFrame, layout: TableShape, level: float) -> list[str]:
-    notes = [
-        f"Ours: interquartile mean over seeds, with its {level:.0%} interval over seeds and "
-        "groups of images.",
-        "Cells of a block that share a letter are not separated (paired, corrected by Holm); bold "
-        "is only what is separated from all others of its block.",
-        "Greyed: another cell of the block costs no more "
-        f"({layout.cost.replace('_', ' ')}) and scores no less.",
-    ]
-    if cells["floor"].notna().any():
-        notes.append(
-            f"Resolution floor: differences below {cells['floor'].median():.2f} points are not "
-            "told apart here (power 80%, median of the blocks)."
-        )
-    few = int((cells["n_seeds"] < MIN_SEEDS).sum())
-    if few:
-        notes.append(f"{few} cells have fewer than {MIN_SEEDS} seeds: no significance is claimed.")
-    if (cells["leak_share"] > 0).any():
-        notes.append(
-            f"Up to {cells['leak_share'].max():.1%} of test patches share a tile or ground with "
-            "training."
-        )
-    return notes
-
-
-def _published_notes(layout: TableShape) -> list[str]:
-    if layout.published is None:
-        return []
-    table = published_table(layout.published)
-    notes = [f"Published: {table.source}. Single runs, printed without any spread."]
-    return notes + [
-        f"Flag: {flag.text}." for flag in table.flags if flag.kind in ("typo", "bold")
-    ]  # fmt: skip

@@ -2,7 +2,7 @@
 (() => {
   const table = document.querySelector("table");
   const body = table.tBodies[0];
-  const heads = [...table.tHead.rows[0].cells];
+  const buttons = [...table.tHead.querySelectorAll("button")];
   const original = [...body.rows];
 
   const key = (row, column) => {
@@ -19,12 +19,15 @@
   const isEmpty = (row, column) =>
     row.cells[column].tagName === "TD" && !("value" in row.cells[column].dataset);
 
-  heads.forEach((head, column) => {
-    head.querySelector("button").addEventListener("click", () => {
+  buttons.forEach((button) => {
+    const column = Number(button.dataset.column);
+    const head = button.closest("th");
+    button.addEventListener("click", () => {
       const before = head.getAttribute("aria-sort");
       const after = { descending: "ascending", ascending: null }[before];
       const order = before === null ? "descending" : after;
-      heads.forEach((other) => other.removeAttribute("aria-sort"));
+      buttons.forEach((other) => other.closest("th").removeAttribute("aria-sort"));
+      table.classList.toggle("sorted", Boolean(order));
       let rows = original;
       if (order) {
         head.setAttribute("aria-sort", order);
@@ -37,4 +40,5 @@
       body.replaceChildren(...rows);
     });
   });
+  document.body.dataset.ready = "true";
 })();
