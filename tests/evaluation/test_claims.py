@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 
 from tests.evaluation.made_results import FOREST, made_table
-from workbench.evaluation.claims import CLAIMS, Claim, judge, judge_published, published_differences
+from workbench.errors import ManifestError
+from workbench.evaluation.claims import (
+    CLAIMS,
+    Claim,
+    judge,
+    judge_published,
+    published_differences,
+    verdicts,
+)
 
 BY_NAME = {claim.name: claim for claim in CLAIMS}
 
@@ -66,6 +74,29 @@ def test_printed_numbers_are_counted_and_resolve_nothing(name, agree, of):
     found = judge_published(BY_NAME[name])
     assert found.verdict == "not resolvable here"
     assert found.reason.startswith(f"{agree} of {of} printed differences agree")
+
+
+def test_every_reading_has_a_verdict_for_the_printed_numbers_and_for_ours(results):
+    rng = np.random.default_rng(0)
+    found = verdicts(CLAIMS, results, metric="overall_accuracy", draws=200, rng=rng)
+    assert len(found) == len(CLAIMS)
+    of = found.set_index("claim")
+    forest = of.loc[BY_NAME["forest_pretraining"].sentence]
+    assert (forest["printed_agree"], forest["our_verdict"]) == ("10 of 10", "supported")
+    assert forest["printed_verdict"] == "not resolvable here"  # single runs
+    assert of.loc[BY_NAME["resnet50_no_better"].sentence, "our_verdict"] == "not supported"
+    assert of.loc[BY_NAME["giant_no_better"].sentence, "our_verdict"] == "not resolvable here"
+    alone = verdicts(CLAIMS, None, metric="overall_accuracy", rng=rng)
+    assert set(alone["our_verdict"]) == {"not run"}
+
+
+def test_rows_of_another_slice_do_not_enter(results):
+    rng = np.random.default_rng(0)
+    claim, options = BY_NAME["forest_pretraining"], {"metric": "overall_accuracy", "draws": 100}
+    found = judge(claim, results, where={"encoder": "resnet50"}, rng=rng, **options)
+    assert len(found.pairs) == 1
+    with pytest.raises(ManifestError, match="No row has encoder = vit"):
+        judge(claim, results, where={"encoder": "vit"}, rng=rng, **options)
 
 
 def test_gains_are_those_that_the_tables_give():

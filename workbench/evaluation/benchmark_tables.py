@@ -5,9 +5,8 @@ block were meant to be compared: each gets the letters of its ties, and is calle
 is separated from every other one.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
 from typing import Any
 
 import numpy as np
@@ -221,7 +220,10 @@ def _our_cells(
             summary = score_of_seeds(seeds[str(i)], **options)
             row = {"metric": metric} | dict(zip(keys, names, strict=True))
             rows.append(row | _cell(summary, cell, layout, compared, str(i)))
-        _mark_dominated(rows[-len(cells) :], lower=metric in ERRORS)
+        done = rows[-len(cells) :]
+        beaten = dominated([r["value"] for r in done], [r["cost"] for r in done], metric=metric)
+        for row, is_beaten in zip(done, beaten, strict=True):
+            row["is_dominated"] = is_beaten
     frame = pd.DataFrame(rows)
     return frame, notes_on_cells(frame, layout.cost, level)
 
@@ -254,13 +256,22 @@ def _block_floor(compared: Comparisons, n_groups: int) -> float:
     return floor_of(float(compared.table["standard_error"].median()), n_groups).smallest
 
 
-def _mark_dominated(rows: list[dict[str, Any]], *, lower: bool) -> None:
-    sign = -1 if lower else 1
-    for row, other in product(rows, rows):
-        better = sign * (other["value"] - row["value"])
-        cheaper = row["cost"] - other["cost"]
-        if better >= 0 and cheaper >= 0 and better + cheaper > 0:
-            row["is_dominated"] = True
+def dominated(scores: Sequence[float], costs: Sequence[float], *, metric: str) -> list[bool]:
+    """Say of each cell whether another one costs no more and scores no less, one of them better.
+
+    Example:
+        >>> dominated([70.0, 71.0, 71.0], [10, 10, 50], metric="macro_miou")
+        [True, False, True]
+    """
+    sign = -1 if metric in ERRORS else 1
+    cells = [(sign * score, cost) for score, cost in zip(scores, costs, strict=True)]
+    return [
+        any(
+            score >= mine and cost <= paid and (score, -cost) != (mine, -paid)
+            for score, cost in cells
+        )
+        for mine, paid in cells
+    ]
 
 
 def _side_by_side(ours: pd.DataFrame, printed: pd.DataFrame, keys: list[str]) -> pd.DataFrame:

@@ -16,6 +16,7 @@ import pandas as pd
 from workbench.evaluation.published_tables import DESIGN, published_table
 from workbench.evaluation.results import ResultsTable
 from workbench.evaluation.statistics_seeds import MIN_SEEDS, compare_seeds
+from workbench.evaluation.table_rows import sliced
 
 Verdict = Literal["supported", "not supported", "not resolvable here"]
 MARGIN = 0.01
@@ -149,6 +150,7 @@ def judge(
     results: ResultsTable,
     *,
     metric: str | Mapping[str, str],
+    where: Mapping[str, Any] | None = None,
     level: float = 0.95,
     draws: int = 2000,
     rng: np.random.Generator,
@@ -162,11 +164,17 @@ def judge(
         claim: One of `CLAIMS`, or your own.
         results: The study.
         metric: Metric to compare by, or one for each task; higher is better.
+        where: Values that rows must have to enter, as ``{"fraction": 1.0}``.
         level: Level of the verdict, in (0, 1).
         draws: Number of draws of seeds and images, >= 100.
         rng: Source of the draws.
+
+    Raises:
+        ManifestError: If no row has the values asked for.
     """
     frame = results.frame()
+    if not frame.empty:
+        frame = sliced(frame, where or {})
     pairs = [] if frame.empty else list(_pairs(frame, claim, _design(frame)))
     if not pairs:
         text = "The results have no two cells that differ in this, all else being equal."
@@ -185,6 +193,43 @@ def judge(
         rows.append(row)
     table = pd.DataFrame(rows, columns=["pair", "difference", "low", "high", "n_seeds"])
     return Judgement(claim, *_verdict(claim, table), table)
+
+
+def verdicts(
+    claims: Sequence[Claim],
+    results: ResultsTable | None,
+    *,
+    metric: str | Mapping[str, str],
+    where: Mapping[str, Any] | None = None,
+    draws: int = 2000,
+    rng: np.random.Generator,
+) -> pd.DataFrame:
+    """Judge several claims, by the printed numbers and by our runs.
+
+    Args:
+        claims: As `CLAIMS`.
+        results: Our study; None if there is none.
+        metric: Metric to compare by, or one for each task; higher is better.
+        where: Values that rows must have to enter.
+        draws: Number of draws of seeds and images, >= 100.
+        rng: Source of the draws.
+
+    Returns:
+        One row a claim: claim, printed_agree ("12 of 12": printed differences that lie where they
+        must), printed_verdict, our_verdict, our_reason.
+    """
+    rows = []
+    for claim in claims:
+        printed, found = judge_published(claim), published_differences(claim)
+        agree = f"{int(found['agrees'].sum())} of {len(found)}" if len(found) else "–"
+        row = {"claim": claim.sentence, "printed_agree": agree, "printed_verdict": printed.verdict}
+        if results is None:
+            row |= {"our_verdict": "not run", "our_reason": ""}
+        else:
+            ours = judge(claim, results, metric=metric, where=where, draws=draws, rng=rng)
+            row |= {"our_verdict": ours.verdict, "our_reason": ours.reason}
+        rows.append(row)
+    return pd.DataFrame(rows)
 
 
 def _verdict(claim: Claim, pairs: pd.DataFrame) -> tuple[Verdict, str]:

@@ -22,7 +22,7 @@ DASHES = ("solid", "dashed", "dotdash", "dotted")
 FIRST = ("random", "moco", "dino", "mae")
 """Lines that look the same in every figure."""
 
-_MATPLOTLIB = dict(zip(MARKERS, ("o", "s", "^", "D", "v", "*"), strict=True))
+MATPLOTLIB_MARKERS = dict(zip(MARKERS, ("o", "s", "^", "D", "v", "*"), strict=True))
 _LINES = dict(zip(DASHES, ("-", "--", "-.", ":"), strict=True))
 
 Panels = Mapping[str, Mapping[str, pd.DataFrame]]
@@ -65,8 +65,8 @@ def lines_figure(
             colour, marker, dash = line_look(numbers[line])
             look: dict[str, Any] = {"color": colour, "ls": _LINES[dash]}
             axes.fill_between(points["x"], points["low"], points["high"], color=colour, alpha=0.15)
-            axes.plot(points["x"], points["value"], marker=_MATPLOTLIB[marker], ms=5, label=line,
-                      **look)  # fmt: skip
+            look |= {"marker": MATPLOTLIB_MARKERS[marker], "ms": 5, "label": line}
+            axes.plot(points["x"], points["value"], **look)
             if marked and line in marked.get(name, {}):
                 place = marked[name][line]
                 axes.plot(*place, "*", ms=15, mfc="white", mec=colour, mew=1.8, zorder=4)
