@@ -1,11 +1,12 @@
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
 import shapely
 from shapely.geometry import MultiPolygon, box
 
+from workbench.geo.tile import Tile
 from workbench.viz.sketch import drawn_footprint, spread_positions
 
 
@@ -64,3 +65,11 @@ def test_positions_follow_the_tiles_not_their_order(tiles):
     forward = spread_positions(again)
     backward = spread_positions(again[::-1])
     np.testing.assert_allclose(forward, backward[::-1])
+
+
+def test_tiles_over_the_antimeridian_stand_beside_it():
+    halves = shapely.MultiPolygon([box(179.9, 0, 180, 0.3), box(-180, 0, -179.8, 0.3)])
+    start = datetime(2022, 6, 1, tzinfo=UTC)
+    tiles = [Tile(f"t{k}", start, halves, "EPSG:32660") for k in range(5)]
+    longitudes = spread_positions(tiles)[:, 0]
+    assert (np.abs(longitudes) > 179).all()

@@ -2,6 +2,7 @@
 
 coverage_map       locations, any number: coloured, filtered in time, clicked, selected
 tile_map           footprints with their overlap graph, up to some thousand tiles
+graph_map          the overlap graph of any number of tiles, with a histogram that selects
 fate_map           what became of each planned location
 location_cards     thumbnails and spectra for the clicks of a coverage map
 select_locations   a selection made on a map, applied to a plan or manifest
@@ -12,6 +13,7 @@ from workbench.viz.map_cards import Cards, location_cards
 from workbench.viz.map_selection import read_selection, select_locations
 from workbench.viz.maps_base import OfflineMap
 from workbench.viz.maps_coverage import MOST_FEATURES, CoverageMap, coverage_map
+from workbench.viz.maps_graph import graph_map
 from workbench.viz.maps_patches import fate_map
 from workbench.viz.maps_tiles import tile_map
 
@@ -22,6 +24,7 @@ __all__ = [
     "OfflineMap",
     "coverage_map",
     "fate_map",
+    "graph_map",
     "location_cards",
     "read_selection",
     "select_locations",

@@ -15,6 +15,7 @@ from workbench.geo.tile import Tile
 from workbench.viz import assets, palettes
 from workbench.viz.embed import OfflineView
 from workbench.viz.maps_base import Bounds, Legend, OfflineMap, gradient_row, swatch_row
+from workbench.viz.maps_graph import require_nodes
 from workbench.viz.sketch import drawn_footprint, spread_positions
 from workbench.viz.statics import picture
 from workbench.viz.statics_maps import tile_map_figure
@@ -50,7 +51,7 @@ def tile_map(
     Raises:
         ValueError: If there is no tile, or a tile is not in the graph.
     """
-    _require_nodes(tiles, graph)
+    require_nodes(tiles, graph)
     degree = dict(graph.degree)
     top = max(degree[tile.id] for tile in tiles)
     colour = {tile.id: palettes.ramp(degree[tile.id] / max(top, 1)) for tile in tiles}
@@ -78,17 +79,6 @@ def bounds_of(geometries: Iterable[Any]) -> Bounds:
     """Give the box around geometries: xmin, ymin, xmax, ymax in degrees."""
     xmin, ymin, xmax, ymax = shapely.total_bounds(list(geometries))
     return float(xmin), float(ymin), float(xmax), float(ymax)
-
-
-def _require_nodes(tiles: Sequence[Tile], graph: nx.Graph) -> None:
-    if not tiles:
-        raise ValueError("A tile map needs at least one tile, got none.")
-    missing = [tile.id for tile in tiles if tile.id not in graph]
-    if missing:
-        raise ValueError(
-            f"Every tile must be a node of the graph, but {len(missing)} are not, "
-            f"e.g. {missing[0]!r}.\nBuild the graph from the same tiles: `overlap_graph(tiles)`."
-        )
 
 
 def _feature(geometry: Any, style: Mapping[str, Any], **properties: Any) -> dict[str, Any]:

@@ -54,7 +54,7 @@ def spread_positions(tiles: Sequence[Tile], *, spacing_m: float | None = None) -
         (n, 2) float, longitude and latitude in degrees, in the order of `tiles`.
     """
     footprints = np.array([tile.footprint for tile in tiles])
-    centre = shapely.get_coordinates(shapely.centroid(footprints))  # (n, 2)
+    centre = _middles(footprints)  # (n, 2)
     metres = 111_195.0 * np.column_stack(  # per degree of longitude and latitude
         [np.cos(np.radians(np.clip(centre[:, 1], -85, 85))), np.ones(len(centre))]
     )
@@ -71,8 +71,23 @@ def spread_positions(tiles: Sequence[Tile], *, spacing_m: float | None = None) -
             radius = 0.75 * spacing_m * np.sqrt(turn)
             angle = turn * np.pi * (3 - np.sqrt(5))
             offset = np.column_stack([np.cos(angle), np.sin(angle)]) * radius[:, None]
-            position[by_time] = centre[members].mean(axis=0) + offset / metres[by_time]
+            near = centre[members]
+            near[:, 0] -= 360 * np.rint((near[:, 0] - near[0, 0]) / 360)  # on one side of 180°
+            position[by_time] = near.mean(axis=0) + offset / metres[by_time]
     return position
+
+
+def _middles(footprints: np.ndarray) -> np.ndarray:
+    """(n, 2) centroids; one over the antimeridian lies near it, not half a world away."""
+    outlines = footprints.copy()
+    xmin, _, xmax, _ = shapely.bounds(footprints).T
+    for i in np.flatnonzero(xmax - xmin > 180):
+        outlines[i] = shapely.transform(
+            footprints[i], lambda xy: np.column_stack([xy[:, 0] % 360, xy[:, 1]])
+        )
+    centre = shapely.get_coordinates(shapely.centroid(outlines))
+    centre[centre[:, 0] > 180, 0] -= 360
+    return centre
 
 
 def _near_groups(centre: np.ndarray, spacing_m: float) -> np.ndarray:

@@ -72,6 +72,53 @@ def tile_map_figure(
     return figure
 
 
+def graph_figure(
+    places: NDArray[np.float64],
+    edges: NDArray[np.int64],
+    classes: NDArray[np.int64],
+    labels: Sequence[str],
+    colours: Sequence[str],
+    bounds: tuple[float, float, float, float],
+    *,
+    land: "gpd.GeoDataFrame | None" = None,
+    title: str,
+) -> "Figure":
+    """Draw a graph of any size on geography, the nodes of the highest class on top.
+
+    Args:
+        places: (n, 2) longitude and latitude of the nodes.
+        edges: (m, 2) numbers of nodes.
+        classes: (n,) class of each node.
+        labels: Name of each class.
+        colours: Colour of each class.
+        bounds: xmin, ymin, xmax, ymax in degrees.
+        land: Polygons of the background.
+        title: Heading.
+    """
+    from matplotlib.collections import LineCollection
+    from matplotlib.lines import Line2D
+
+    figure, axes = map_axes(bounds, land, title)
+    lines = places[edges]  # (m, 2, 2)
+    lines = lines[np.abs(lines[:, 0, 0] - lines[:, 1, 0]) < 180]
+    axes.add_collection(
+        LineCollection(list(lines), colors=palettes.INK, linewidths=0.4, alpha=0.4), autolim=False
+    )
+    order = np.argsort(classes, kind="stable")
+    size = 14 if len(places) < 500 else 4
+    shown = np.array(colours)[classes[order]]
+    axes.scatter(places[order, 0], places[order, 1], c=shown, s=size, lw=0, zorder=3)
+    counts = np.bincount(classes, minlength=len(labels))
+    marks = [
+        Line2D([], [], marker="o", ls="", color=colour, label=f"{label}: {count:,}")
+        for colour, label, count in zip(colours, labels, counts, strict=True)
+        if count
+    ]
+    head = f"Overlapping tiles\n{len(places):,} of {len(places):,} tiles"
+    axes.legend(handles=marks, title=head, loc="upper left", fontsize=9)
+    return figure
+
+
 def coverage_figure(
     plan: "gpd.GeoDataFrame",
     colouring: Colouring | None = None,
