@@ -208,8 +208,10 @@ def package_versions() -> dict[str, str]:
     """Versions of what a run's numbers depend on."""
     from importlib.metadata import version
 
+    from workbench import __version__
+
     return {
-        "spectral-workbench": version("spectral-workbench"),
+        "spectral-workbench": __version__,  # also where the package runs from its source
         "torch": str(torch.__version__),
         "timm": version("timm"),
         "lightly": version("lightly"),
