@@ -52,6 +52,11 @@ def dwindling(step, embeddings, told, generator):
     return 1 + 0.3 * 0.6**step * torch.randn(N, WIDTH, generator=generator), told
 
 
+def sinking(step, embeddings, told, generator):
+    """A tenth of a tenth of what it was, as DINO does at too high a rate: no constant yet."""
+    return 1 + max(0.5 * 0.5**step, 5e-3) * torch.randn(N, WIDTH, generator=generator), told
+
+
 def rank_one(step, embeddings, told, generator):
     place = torch.randn(N, 1, generator=generator)
     return place @ torch.ones(1, WIDTH) + 1e-4 * embeddings, told
@@ -73,6 +78,14 @@ def test_constant_embeddings_are_flagged_in_every_family(family, inject):
     (finding,) = findings(family, inject=inject)
     assert finding.kind == "constant embeddings"
     assert "while the loss is" in finding.reason
+
+
+@pytest.mark.parametrize("family", [family for family in FAMILIES if family != "masked"])
+def test_embeddings_that_have_sunk_together_are_flagged(family):
+    (finding,) = findings(family, inject=sinking)
+    assert finding.kind == "sunken embeddings"
+    assert finding.step < STEPS
+    assert "(healthy: 0.4" in finding.reason
 
 
 @pytest.mark.parametrize("family", [family for family in FAMILIES if family != "masked"])

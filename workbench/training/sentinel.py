@@ -19,6 +19,7 @@ Family = Literal["contrastive", "clustering", "distillation", "redundancy", "mas
 Action = Literal["warn", "stop"]
 Kind = Literal[
     "constant embeddings",
+    "sunken embeddings",
     "rank-1 embeddings",
     "frozen teacher",
     "teacher on one output",
@@ -36,6 +37,7 @@ FAMILIES: tuple[Family, ...] = (
 )
 _CURES: dict[Kind, str] = {
     "constant embeddings": "Lower the learning rate; check that views differ and are not clipped",
+    "sunken embeddings": "Lower the learning rate, or warm it up; let a teacher follow more slowly",
     "rank-1 embeddings": "Lower the learning rate, or raise what keeps dimensions apart",
     "frozen teacher": "Check the momentum schedule: at 1.0 the teacher never follows the student",
     "teacher on one output": "Raise the teacher's temperature, or update its centre",
@@ -57,6 +59,9 @@ class Limits:
     """Smallest healthy `diagnostics.spread` of embeddings."""
     masked_spread: float = 1e-5
     """The same for masked image modelling, whose loss asks nothing of pooled embeddings."""
+    sunken: float = 0.1
+    """Smallest healthy share of the largest spread that the run has shown; not for masked image
+    modelling. Teachers and students can run into one answer and keep a spread of 0.03."""
     rank: float = 1.2
     """Smallest healthy effective rank of centred embeddings."""
     teacher_motion: float = 1e-9
@@ -122,6 +127,7 @@ class CollapseSentinel:
                 f"{self.family!r} and {self.action!r}."
             )
         self._looks = 0
+        self._widest = 0.0
         self._in_a_row: dict[Kind, int] = {}
         self._reported: set[Kind] = set()
 
@@ -165,7 +171,13 @@ class CollapseSentinel:
         if apart < least:
             found = f"the embeddings of {len(embeddings)} images have a spread of {apart:.1g}"
             return {"constant embeddings": (found, f"above {least:g}")}
-        if len(embeddings) < 4 or self.family == "masked":
+        if self.family == "masked":
+            return {}
+        self._widest = max(self._widest, apart)
+        if apart < self.limits.sunken * self._widest:
+            found = f"the embeddings of {len(embeddings)} images have a spread of {apart:.2g}"
+            return {"sunken embeddings": (found, f"{self._widest:.2g}, as it was")}
+        if len(embeddings) < 4:
             return {}
         rank = float(effective_rank(embeddings, centred=True))
         if rank >= self.limits.rank:
