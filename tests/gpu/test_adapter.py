@@ -79,3 +79,18 @@ def test_encoders_give_what_they_give_on_the_cpu(make):
         wanted = encoder(images)
         found = encoder.cuda()(images.cuda())
     torch.testing.assert_close(found.cpu(), wanted, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("training", [True, False])
+def test_compiled_it_computes_the_same(training):
+    plain = moved_adapter(202).cuda().train(training)
+    compiled = copy.deepcopy(plain)
+    compiled.is_compiled = True
+    images = torch.randn(2, 202, 32, 32, device="cuda")
+    weights = torch.randn(2, 128, 32, 32, device="cuda")
+    wanted = backward(plain, plain, images, weights)
+    found = backward(compiled, compiled, images, weights)
+    for name, value in wanted.items():
+        scale = max(1.0, float(value.float().abs().max()))
+        torch.testing.assert_close(found[name], value, rtol=1e-3, atol=1e-3 * scale, msg=name)

@@ -107,11 +107,11 @@ def test_hidden_pixels_do_not_reach_the_prediction_nor_visible_ones_the_loss(vit
     )  # the encoder sees a constant: what is left of the gradient is the target's part
     with torch.enable_grad():
         tokens = tokens_of(target, 2)
-    method.targets = lambda x: tokens
+    method.errors.targets = lambda x: tokens
     method([images], drawn(7)).loss.backward()
     assert target.grad[~where].abs().max() == 0
     assert target.grad[where].abs().min() > 0
-    del method.encoder.forward_tokens, method.targets
+    del method.encoder.forward_tokens, method.errors.targets
     other = torch.where(where, torch.randn(images.shape), images)
     visible, _ = split(mask)
     encode = method.encoder.forward_tokens

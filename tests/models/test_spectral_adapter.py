@@ -11,6 +11,7 @@ from torch import nn
 
 from workbench.errors import ModelError
 from workbench.models import SpectralAdapter
+from workbench.models.spectral_compiled import spectra_by_products
 from workbench.models.spectral_function import lengths
 
 
@@ -55,6 +56,25 @@ def test_its_state_is_that_of_the_published_layers():
     assert set(shapes) == {f"{i}.{n}" for i in (0, 3, 6) for n in convs} | {
         f"{i}.{n}" for i in (1, 4, 7) for n in norms
     }
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("bands", [75, 150, 202, 235])
+def test_the_form_for_compilers_computes_the_same(bands, training):
+    plain = adapter_of(bands, dtype=torch.float64).train(training)
+    other = copy.deepcopy(plain)
+    spectra = torch.randn(2, bands, 5, dtype=torch.float64) * 2 + 3
+    weights = torch.randn(2, 128, 5, dtype=torch.float64)
+    wanted = plain.conv3d_form(spectra[..., None])[..., 0]
+    found = spectra_by_products([other._block(i) for i in range(3)], spectra)
+    torch.testing.assert_close(found, wanted)
+    (wanted * weights).sum().backward()
+    (found * weights).sum().backward()
+    for (name, a), b in zip(other.named_parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(a.grad, b.grad, atol=1e-9, rtol=1e-7, msg=name)
+    for (name, a), b in zip(other.named_buffers(), plain.buffers(), strict=True):
+        if "num_batches" not in name:  # the adapter counts, the function does not
+            torch.testing.assert_close(a, b, msg=name)
 
 
 @pytest.mark.parametrize("training", [True, False])

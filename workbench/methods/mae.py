@@ -59,7 +59,8 @@ class MAE(MaskedMethod):
         positions: Positions = "sincos",
     ) -> None:
         super().__init__(encoder)
-        self.mask_ratio, self.normalise_targets = mask_ratio, normalise_targets
+        self.mask_ratio = mask_ratio
+        self.errors = HiddenErrors(self.token_size, normalise_targets)
         hidden_count(math.prod(self.grid), mask_ratio)  # refuses a wrong ratio now
         _set_positions(encoder, self.grid[0], positions)
         self.decoder = TokenDecoder(
@@ -77,23 +78,62 @@ class MAE(MaskedMethod):
         visible, hidden = split(self.drawn_mask(views, self.mask_ratio, generator, blocks=False))
         encoded = self.encoder.forward_tokens(images, visible)  # type: ignore[operator]
         decoded = self.decoder(encoded, visible)  # (B, L, decoder width)
-        target = self.targets(images)
-        painted, wanted = self.predict(chosen(decoded, hidden)).float(), chosen(target, hidden)
-        loss = F.mse_loss(painted, wanted)
+        painted = self.predict(chosen(decoded, hidden))
         with torch.no_grad():
-            shown = self.predict(chosen(decoded, visible)).float()
+            shown = self.predict(chosen(decoded, visible))
+        loss, of_shown, spread = self.errors(images, painted, hidden, shown, visible)
         diagnostics = {
             "masked_loss": loss.detach(),
-            "visible_loss": F.mse_loss(shown, chosen(target, visible)),
-            "prediction_spread": prediction_spread(painted, wanted),
+            "visible_loss": of_shown,
+            "prediction_spread": spread,
         }
         return PretextOutput(loss, diagnostics, encoded[:, 1:].detach().float().mean(1))
+
+    def targets(self, images: Tensor) -> Tensor:
+        """Give what is to be painted: (B, L, C · size · size) float32."""
+        return self.errors.targets(images)
+
+
+class HiddenErrors(nn.Module):
+    """How far what was painted is from the image: a module, so that it can be compiled alone.
+
+    Args:
+        token_size: Side of a token, pixels.
+        normalise: Standardise each token's target by its own mean and spread.
+    """
+
+    def __init__(self, token_size: int, normalise: bool) -> None:
+        super().__init__()
+        self.token_size, self.normalise = token_size, normalise
+
+    def forward(
+        self, images: Tensor, painted: Tensor, hidden: Tensor, shown: Tensor, visible: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Compare.
+
+        Args:
+            images: (B, C, H, W)
+            painted: (B, L - K, C · size · size) for hidden tokens.
+            hidden: (B, L - K) their numbers.
+            shown: (B, K, C · size · size) for visible tokens.
+            visible: (B, K) their numbers.
+
+        Returns:
+            Mean squared error on hidden tokens; the same on visible ones, and the spread of what
+            was painted (`masking.prediction_spread`), both without gradient. All float32 scalars.
+        """
+        target = self.targets(images)
+        painted, wanted = painted.float(), chosen(target, hidden)
+        with torch.no_grad():
+            of_shown = F.mse_loss(shown.float(), chosen(target, visible))
+            spread = prediction_spread(painted, wanted)
+        return F.mse_loss(painted, wanted), of_shown, spread
 
     @torch.no_grad()
     def targets(self, images: Tensor) -> Tensor:
         """Give what is to be painted: (B, L, C · size · size) float32."""
         tokens = tokens_of(images, self.token_size).float()
-        if not self.normalise_targets:
+        if not self.normalise:
             return tokens
         spread = tokens.var(-1, keepdim=True).add(1e-6).sqrt()
         return (tokens - tokens.mean(-1, keepdim=True)) / spread

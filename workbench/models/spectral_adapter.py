@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from workbench.errors import ModelError
+from workbench.models.spectral_compiled import compiled_spectra
 from workbench.models.spectral_function import (
     KERNELS,
     STRIDES,
@@ -65,6 +66,8 @@ class SpectralAdapter(nn.Sequential):
             layers += [conv, nn.BatchNorm3d(width), nn.ReLU()]
         super().__init__(*layers, nn.AdaptiveAvgPool3d((1, None, None)))
         self.bands = bands
+        self.is_compiled = False
+        """Whether a GPU computes `spectral_compiled`: for a loop whose batches are of one shape."""
 
     def forward(self, images: Tensor) -> Tensor:
         """Adapt images.
@@ -152,6 +155,8 @@ class SpectralAdapter(nn.Sequential):
     def _compute(self, spectra: Tensor) -> Tensor:
         (conv1, norm1), (conv2, norm2), (conv3, norm3) = (self._block(i) for i in range(3))
         group = _group(norm1) if self.training else None
+        if self.is_compiled and spectra.is_cuda and group is None:
+            return self._compute_compiled(spectra)
         if self.training:
             if spectra.shape[0] * spectra.shape[2] * lengths(self.bands)[2] < 2:
                 raise ModelError("BatchNorm needs more than one value in training, got 1 pixel.")
@@ -173,6 +178,14 @@ class SpectralAdapter(nn.Sequential):
             _remember(norm2, moments[0] + conv2.bias, *moments[1:3])
             _remember(norm3, moments[3] + conv3.bias, *moments[4:6])
         return out
+
+    def _compute_compiled(self, spectra: Tensor) -> Tensor:
+        blocks = [self._block(i) for i in range(3)]
+        if self.training:
+            for _, norm in blocks:
+                norm.num_batches_tracked += 1
+        found: Tensor = compiled_spectra(blocks, spectra)
+        return found
 
 
 def _fold(conv: Any, norm: Any, mean: Tensor, var: Tensor) -> tuple[Tensor, Tensor]:

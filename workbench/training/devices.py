@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from workbench.errors import TrainingError
+from workbench.methods.mae import HiddenErrors
+from workbench.models import SpectralAdapter
 from workbench.training.settings import PretrainSettings
 
 if TYPE_CHECKING:
@@ -82,6 +84,9 @@ def set_up(
 def compile_blocks(method: nn.Module) -> int:
     """Compile every block of a method's transformers, in place; their weights keep their names.
 
+    So is what else of a step passes over memory many times: the spectral adapter on a GPU, and what
+    is computed on all hidden tokens.
+
     Blocks of one shape share what was compiled, so it takes as long for 24 as for one.
 
     Returns:
@@ -98,6 +103,11 @@ def compile_blocks(method: nn.Module) -> int:
         )
     for block in blocks:
         block.compile()
+    for part in method.modules():
+        if isinstance(part, SpectralAdapter):
+            part.is_compiled = True
+        elif isinstance(part, HiddenErrors):
+            part.compile()
     return len(blocks)
 
 
