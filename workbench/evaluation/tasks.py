@@ -27,6 +27,7 @@ from workbench.evaluation.results import DataStamp
 from workbench.extraction.leakage import leak_report
 from workbench.extraction.manifest import read_manifest
 from workbench.extraction.patches import MANIFEST
+from workbench.extraction.tables import locations_of
 
 if TYPE_CHECKING:
     from workbench.readers.samples import LabelledScene
@@ -232,8 +233,9 @@ def _leak_share(split: pd.Series, manifest: Any) -> float:
             f"A split must place every location of the manifest, but {len(missing)} are not in it, "
             f"such as {min(missing)!r}.\nSplit the locations of this manifest."
         )
-    named = split[split.index.isin(manifest["location_id"])]
-    pairs = leak_report(named, manifest).pairs
+    locations = locations_of(manifest)
+    named = split[split.index.isin(locations["location_id"])]
+    pairs = leak_report(named, locations).pairs
     rows = pairs[(pairs["judged"] == "test") & (pairs["seen"] == "train")]
     return float(rows["share"].max()) if len(rows) else 0.0
 
