@@ -10,7 +10,18 @@ from rich.logging import RichHandler
 from typer.core import TyperGroup
 
 from workbench import __version__
-from workbench.commands import catalog, compare, extraction, pretrain, project, run, runs, table
+from workbench.commands import (
+    catalog,
+    compare,
+    extraction,
+    finetune,
+    pretrain,
+    project,
+    run,
+    runs,
+    sweep,
+    table,
+)
 from workbench.errors import NotebookParameterError, WorkbenchError
 
 BEGIN, DATA, RUN = "To begin", "From data to patches", "Notebooks as jobs"
@@ -24,6 +35,9 @@ ORDER = (
     "plan",
     "extract",
     "pretrain",
+    "finetune",
+    "sweep",
+    "table",
     "…",
     "run",
     "runs",
@@ -59,6 +73,8 @@ app.command("tiles", rich_help_panel=DATA)(extraction.tiles)
 app.command("plan", rich_help_panel=DATA)(extraction.plan)
 app.command("extract", rich_help_panel=DATA)(extraction.extract)
 app.command("pretrain", rich_help_panel=LEARN)(pretrain.pretrain)
+app.command("finetune", rich_help_panel=LEARN)(finetune.finetune)
+app.command("sweep", rich_help_panel=LEARN)(sweep.sweep)
 app.command("compare", rich_help_panel=LEARN)(compare.compare)
 app.command("table", rich_help_panel=LEARN)(table.table)
 app.command("run", rich_help_panel=RUN)(run.run)

@@ -208,7 +208,8 @@ def maps_task(
     groups = None  # of change: each location for itself
     if not kind.is_change:
         numbers = location_groups(locations, "block", block_size_m=block, tiles=None)
-        groups = dict(zip(split.index, (f"b{n:04d}" for n in numbers), strict=True))
+        ids = locations["location_id"].astype(str)
+        groups = {i: f"b{n:04d}" for i, n in zip(ids, numbers, strict=True)}
     return patches_task(
         name,
         folder,

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from workbench.errors import ModelError
+from workbench.models.heads import SiameseEncoder
 from workbench.models.resnet import ResNetEncoder, dilate
 
 DECODERS = ("unet", "deeplabv3+", "upconv", "fcn", "linear")
@@ -196,9 +197,11 @@ def segmentation_model(encoder: nn.Module, decoder: str, classes: int) -> Segmen
 def _deeplab(
     encoder: nn.Module, strides: tuple[int, ...], channels: tuple[int, ...], classes: int
 ) -> SegmentationModel:
-    if strides[-1] == 32 and isinstance(encoder, ResNetEncoder):
-        dilate(encoder.layer4, 2)
-        encoder.strides = strides = (*strides[:-1], 16)
+    inner = encoder.encoder if isinstance(encoder, SiameseEncoder) else encoder
+    if strides[-1] == 32 and isinstance(inner, ResNetEncoder):
+        dilate(inner.layer4, 2)
+        known: Any = encoder
+        inner.strides = known.strides = strides = (*strides[:-1], 16)
     if 4 not in strides or strides[-1] != 16:
         raise ModelError(
             f"A DeepLabV3+ takes maps of strides 4 and 16, but {type(encoder).__name__} has "
