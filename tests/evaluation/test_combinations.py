@@ -75,14 +75,22 @@ def make_encoder(cell, task):
                          size=[24, 1, 2], adapter=has_adapter)  # fmt: skip
 
 
-OF_PIXELS = [
-    *[("spectral", d, p) for d in ("upconv", "fcn", "linear")
-      for p in ("scratch", "frozen", "adapter", "full")],
+OF_PIXELS = [  # from random weights "scratch" is "full", as a test below says; so few are run
+    *[
+        ("spectral", d, p)
+        for d in ("upconv", "fcn", "linear")
+        for p in ("frozen", "adapter", "full")
+    ],
+    ("spectral", "upconv", "scratch"),
     ("spectral", "linear", "linear"),
-    *[("convnet", d, p) for d in ("unet", "deeplabv3+", "fcn", "linear")
-      for p in ("scratch", "frozen", "full")],
+    *[
+        ("convnet", d, p)
+        for d in ("unet", "deeplabv3+", "fcn", "linear")
+        for p in ("frozen", "full")
+    ],
+    ("convnet", "linear", "scratch"),
     ("convnet", "linear", "linear"),
-]  # fmt: skip
+]
 OF_IMAGES = [
     *[("spectral", "linear", p) for p in ("scratch", "frozen", "linear", "adapter", "full")],
     *[("convnet", "linear", p) for p in ("scratch", "frozen", "linear", "full")],
@@ -133,6 +141,15 @@ def test_what_makes_sense_improves_over_its_start(tasks, task, encoder, decoder,
     assert run.best_step > 0
     is_frozen = protocol in ("frozen", "linear")
     assert (run.encoder_parameters_trained == 0) == is_frozen
+
+
+@pytest.mark.parametrize("decoder", ["upconv", "linear"])
+def test_scratch_does_what_full_does_from_random_weights(tasks, decoder):
+    found = [
+        losses(tasks["nlcd"], cell_of("nlcd", "spectral", decoder, protocol))[:2]
+        for protocol in ("scratch", "full")
+    ]
+    assert found[0] == found[1]
 
 
 @pytest.mark.parametrize("task", ["corine", "nlcd", "tree_density", "disturbance"])
