@@ -27,7 +27,7 @@ pytestmark = pytest.mark.slow
 
 BANDS = sensor("enmap").contract().band_names[:80]  # as few as a spectral adapter takes
 # batch statistics follow weights slowly: what has many of them takes more and smaller steps
-OF_CONVNET = FinetuneSettings(steps=32, batch_size=8, lr=4e-3, eval_every=8, flips=False)
+OF_CONVNET = FinetuneSettings(steps=32, batch_size=8, lr=2e-3, eval_every=8, flips=False)
 SETTINGS = FinetuneSettings(steps=20, batch_size=4, lr=8e-3, eval_every=10, flips=False)
 
 
