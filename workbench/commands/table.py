@@ -1,11 +1,14 @@
 """`workbench table`: results of a study beside the published numbers, as files."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from workbench.errors import ManifestError
+
+if TYPE_CHECKING:
+    from workbench.evaluation import TableShape
 
 
 def table(
@@ -43,12 +46,14 @@ def table(
     """Lay results out in the shape of a published table, with intervals and ties.
 
     Values are percent. Ties share a letter; bold is only what is separated from all others of its
-    block; with fewer than 5 seeds no significance is claimed.
+    block; with fewer than 5 seeds no significance is claimed. Where a study varied what the table
+    does not show, one slice of it enters, and which one is said: all labels, the usual options.
     """
     import numpy as np
 
     from workbench.evaluation.benchmark_tables import SHAPES, benchmark_table
     from workbench.evaluation.results import ResultsTable
+    from workbench.evaluation.table_rows import slice_text, usual_slice
     from workbench.viz.tables import FORMATS, table_markdown, write_table
 
     wanted = tuple(part.strip() for part in formats.split(",") if part.strip())
@@ -61,10 +66,15 @@ def table(
             f"Results of a study must be a Parquet file, but there is none at {results}.\n"
             "Run `workbench sweep` first, or leave the argument out for the published numbers."
         )
+    runs = None if results is None else ResultsTable(results)
+    where = {} if runs is None else usual_slice(runs.frame(), _keys(SHAPES[shape]))
+    if where:
+        typer.echo(f"Of the rows, those with {slice_text(where)}.\n")
     found = benchmark_table(
-        None if results is None else ResultsTable(results),
+        runs,
         shape,
         metrics=metric,
+        where=where,
         level=level,
         draws=draws,
         rng=np.random.default_rng(seed),
@@ -72,3 +82,7 @@ def table(
     typer.echo(table_markdown(found))
     for path in write_table(found, out, name or shape, wanted):
         typer.echo(path)
+
+
+def _keys(shape: "TableShape") -> list[str]:
+    return [*shape.rows, *shape.columns, *shape.block]
