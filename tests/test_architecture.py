@@ -39,7 +39,7 @@ ROOMS = {  # heavy package: the files that may import it
     "bokeh": ["viz/*"],
     "matplotlib": ["viz/*"],
     "ipywidgets": ["viz/controls.py"],
-    "anywidget": ["viz/controls.py"],
+    "anywidget": ["viz/controls.py", "viz/map_widgets.py"],
     "typer": ["commands/*", "__main__.py"],
     "rich": ["commands/*", "__main__.py"],
 }

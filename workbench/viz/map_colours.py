@@ -108,6 +108,22 @@ def column_colouring(name: str, values: "pd.Series[Any]", unit: str = "") -> Col
     return _numbers(title, values.to_numpy(dtype=float, na_value=np.nan))
 
 
+def numbers_of(colouring: Colouring) -> NDArray[np.float64]:
+    """Give the numbers a colouring was made of, to its decimals; NaN where there is no value.
+
+    Raises:
+        ValueError: If it is one of names or dates.
+    """
+    if colouring.names is not None or colouring.told is None:
+        raise ValueError(
+            f"Aggregates need numbers, but {colouring.name!r} has names or dates.\n"
+            "Colour by a column of numbers, or count locations with `colour_by=None`."
+        )
+    values = colouring.origin + colouring.told * 10.0**-colouring.decimals
+    missing = (colouring.codes == 0) & colouring.has_missing
+    return np.where(missing, np.nan, values)
+
+
 def _with_missing(
     title: str,
     known: NDArray[np.bool_],

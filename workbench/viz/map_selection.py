@@ -51,7 +51,7 @@ def select_locations(
     if ids is not None:
         keep &= table["location_id"].isin(_known(table, list(ids))).to_numpy()
     if bounds is not None or shape is not None:
-        x, y = _centres(table)
+        x, y = centres(table)
         if bounds is not None:
             keep &= _in_box(x, y, bounds)
         if shape is not None:
@@ -97,8 +97,12 @@ def _known(table: "gpd.GeoDataFrame", ids: list[str]) -> list[str]:
     return ids
 
 
-def _centres(table: "gpd.GeoDataFrame") -> tuple[np.ndarray, np.ndarray]:
-    """Longitude and latitude of the middle of each square, one over the antimeridian included."""
+def centres(table: "gpd.GeoDataFrame") -> tuple[np.ndarray, np.ndarray]:
+    """Give longitude and latitude of the middle of each square, also over the antimeridian.
+
+    Args:
+        table: Column geometry, EPSG:4326.
+    """
     outlines = table.geometry.to_numpy()
     xmin, ymin, xmax, ymax = shapely.bounds(outlines).T
     # A square over the antimeridian is stored in two parts, whose box is the whole world.

@@ -45,6 +45,7 @@ class OfflineMap(folium.Map):
     ) -> None:
         self.default_js = [("leaflet", assets.leaflet_js()), ("jquery", assets.jquery_js())]
         self.default_css = [("leaflet_css", assets.leaflet_css())]
+        self.view = bounds
         xmin, ymin, xmax, ymax = bounds
         centre = [(ymin + ymax) / 2, (xmin + xmax) / 2]
         super().__init__(

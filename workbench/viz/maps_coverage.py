@@ -1,10 +1,7 @@
 """Locations on an interactive map, any number of them: coloured, filtered, clicked, selected."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from html import escape
-from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import folium
@@ -17,11 +14,12 @@ from numpy.typing import NDArray
 
 from workbench.geo.tile import Tile
 from workbench.viz import assets
-from workbench.viz.embed import OfflineView
 from workbench.viz.map_cards import Cards
-from workbench.viz.map_colours import Colouring
+from workbench.viz.map_colours import Colouring, numbers_of
 from workbench.viz.map_lines import packed_overlays
 from workbench.viz.map_locations import SERIES, colourings, plan_and_times
+from workbench.viz.map_view import CoverageMap
+from workbench.viz.map_widgets import LiveMap
 from workbench.viz.maps_base import Bounds, Legend, OfflineMap
 from workbench.viz.packed_layer import PackedPlan, pack_plan
 from workbench.viz.statics import picture
@@ -34,27 +32,13 @@ if TYPE_CHECKING:
 
 MOST_FEATURES = 15_000
 """Up to so many locations are features of folium; more are packed and drawn on canvas tiles."""
-Tier = Literal["auto", "features", "packed"]
+MOST_PACKED = 2_000_000
+"""More locations than this would make a page of more than about 12 MB: the kernel draws them."""
+Tier = Literal["auto", "features", "packed", "live"]
 SCRIPTS = (
     *("packed_layer.js", "map_lines.js", "coverage_time.js", "coverage_select.js"),
     *("coverage_card.js", "coverage.js"),
 )
-
-
-@dataclass(frozen=True, repr=False)
-class CoverageMap(OfflineView):
-    """A map of locations, and which row of the page is which location."""
-
-    location_ids: NDArray[np.object_] = field(default_factory=lambda: np.array([], dtype=object))
-    """(n,) ids in the order of the page's rows."""
-    tier: str = "features"
-    """"features" or "packed"; see `coverage_map`."""
-
-    def save(self, path: str | PathLike[str]) -> Path:
-        """Write the page as one HTML file that needs no network."""
-        path = Path(path)
-        path.write_text(self.page or "", encoding="utf-8")
-        return path
 
 
 def coverage_map(
@@ -70,15 +54,16 @@ def coverage_map(
     title: str | None = None,
     basemap: str | None = None,
     tier: Tier = "auto",
-) -> CoverageMap:
-    """Draw every location as its exact square; none is left out or sampled.
+) -> CoverageMap | LiveMap:
+    """Draw every location; none is left out or sampled.
 
     Up to `MOST_FEATURES` squares are features of folium with tooltips; more are packed to a few
     bytes each and drawn on canvas tiles in the same map. Both look and act alike: the legend
     counts its classes and switches them, a slider shows where something was acquired between two
     days, a click tells what is known, and locations are selected by rectangle, lasso or clicks and
-    saved as a file of ids. `controls.MapWidget` hands a selection back to Python,
-    `controls.LiveMap` draws aggregates of millions.
+    saved as a file of ids. `MapWidget` hands a selection back to Python. Above
+    `MOST_PACKED` locations the kernel draws how many lie in a pixel of each view, or the mean of
+    a column of numbers.
 
     Args:
         locations: A plan as `temporal_views` gives it, or a manifest of patches; may be empty.
@@ -95,10 +80,10 @@ def coverage_map(
         land: Polygons of the background.
         title: Heading over the map.
         basemap: Name of an online basemap of folium, which needs a network; None for none.
-        tier: "features" or "packed" whatever the number of locations; "auto" goes by it.
+        tier: "features", "packed" or "live" whatever the number of locations; "auto" goes by it.
 
     Returns:
-        The map and a picture of it.
+        The map and a picture of it; a widget if the kernel draws it.
 
     Raises:
         ValueError: If a column is missing or unknown, the plan names a tile that is not given, or
@@ -106,28 +91,41 @@ def coverage_map(
     """
     plan, times = plan_and_times(locations, tiles)
     colours = colourings(plan, times, colour_by, values, units)
-    packed = pack_plan(plan, times, colours)
     title = title or _title(colour_by, values, colours[0])
     canvas = OfflineMap(title, _bounds(plan, tiles), land=land, basemap=basemap)
+    png = picture(coverage_figure(plan, colours[0], land=land, title=title))
+    if tier == "auto":
+        tier = "features" if len(plan) <= MOST_FEATURES else "packed"
+        tier = "live" if len(plan) > MOST_PACKED else tier
+    if tier == "live":
+        numbers = None if colour_by is None and values is None else _numbers(plan, colours[0])
+        return LiveMap(plan, numbers, label=colours[0].name, canvas=canvas, title=title, png=png)
+    packed = pack_plan(plan, times, colours)
+    overlays = packed_overlays(tiles, graph, _layer_names(tiles, graph)) if tiles else None
+    told = None if cards is None else cards.told(len(plan))
+    options = {"overlays": overlays, "cards": told, "title": title, "tooltips": True}
+    features = _features(plan, packed) if tier == "features" else None
+    _add_squares(canvas, packed, features, options)
+    ids = plan["location_id"].to_numpy(dtype=object)[packed.order]
+    return CoverageMap(title, png, canvas.page(), height=600, location_ids=ids, tier=tier)
+
+
+def _numbers(plan: "gpd.GeoDataFrame", colouring: Colouring) -> NDArray[np.float64]:
+    is_series = colouring.told is None and colouring.names is None
+    return plan[SERIES].to_numpy(dtype=float) if is_series else numbers_of(colouring)
+
+
+def _add_squares(
+    canvas: OfflineMap,
+    packed: PackedPlan,
+    features: folium.GeoJson | None,
+    options: dict[str, Any],
+) -> None:
     canvas.add_child(Legend(_legend(packed)))
-    is_small = tier == "features" or (tier == "auto" and len(plan) <= MOST_FEATURES)
-    features = _features(plan, packed) if is_small else None
     canvas.add_child(CustomPane("squares", z_index=350, pointer_events=False))
     if features is not None:
         canvas.add_child(features)
-    overlays = packed_overlays(tiles, graph, _layer_names(tiles, graph)) if tiles else None
-    told = None if cards is None else cards.told(len(plan))
-    canvas.add_child(_Squares(packed, features, overlays, told, title))
-    figure = coverage_figure(plan, colours[0], land=land, title=title)
-    ids = plan["location_id"].to_numpy(dtype=object)[packed.order]
-    return CoverageMap(
-        title,
-        png=picture(figure),
-        page=canvas.page(),
-        height=600,
-        location_ids=ids,
-        tier="packed" if features is None else "features",
-    )
+    canvas.add_child(_Squares(packed, features, options))
 
 
 def _title(colour_by: Any, values: Any, colouring: Colouring) -> str:
@@ -227,18 +225,11 @@ class _Squares(MacroElement):
         self,
         packed: PackedPlan,
         features: folium.GeoJson | None,
-        overlays: str | None,
-        cards: dict[str, Any] | None,
-        title: str,
+        options: dict[str, Any],
     ) -> None:
         super().__init__()
         self._name = "Squares"
         self.packed = packed
         self.features = features
         self.code = "".join(assets.script(name) for name in SCRIPTS)
-        self.options = {
-            "overlays": overlays,
-            "cards": cards,
-            "title": title,
-            "tooltips": True,
-        }
+        self.options = options
