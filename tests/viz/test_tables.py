@@ -7,12 +7,14 @@ import pytest
 
 from tests.evaluation.made_results import FOREST, made_table
 from workbench.evaluation.benchmark_tables import benchmark_table
+from workbench.execution import RunFolder, external_references
+from workbench.viz.table_files import leave_table, write_table
+from workbench.viz.table_pages import frame_view
 from workbench.viz.tables import (
     table_latex,
     table_markdown,
     table_page,
     table_view,
-    write_table,
 )
 
 
@@ -114,3 +116,24 @@ def test_a_notebook_shows_the_page_and_behind_it_a_picture(table):
     view = table_view(table)
     assert view.png.startswith(b"\x89PNG")
     assert "sandbox" in view._repr_html_()
+
+
+def test_a_run_gets_all_four_files_and_the_notebook_a_view(table, tmp_path):
+    out = RunFolder(tmp_path, step="07")
+    view = leave_table(table, out, "forest")
+    assert view.page is not None
+    found = {path.relative_to(out.root).as_posix() for path in out.root.rglob("forest.*")}
+    assert found >= {
+        "maps/forest.html", "tables/forest.parquet", "benchmark_tables/forest.md",
+        "benchmark_tables/forest.tex",
+    }  # fmt: skip
+
+
+def test_any_small_table_can_be_shown_and_nothing_in_it_is_markup():
+    frame = pd.DataFrame({"claim": ["<b>x</b>", "moco"], "gain": [1.234, float("nan")]})
+    view = frame_view(frame, "Claims & gains", notes=["A < B."])
+    assert external_references(view.page) == []
+    assert "<b>x</b>" not in view.page
+    found = Rows(view.page)
+    assert found.rows[:2] == [["Claim", "Gain"], ["<b>x</b>", "1.23"]]
+    assert found.rows[2][0] == "MoCo"

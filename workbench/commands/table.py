@@ -54,7 +54,8 @@ def table(
     from workbench.evaluation.benchmark_tables import SHAPES, benchmark_table
     from workbench.evaluation.results import ResultsTable
     from workbench.evaluation.table_rows import slice_text, usual_slice
-    from workbench.viz.tables import FORMATS, table_markdown, write_table
+    from workbench.viz.table_files import FORMATS, write_table
+    from workbench.viz.tables import table_markdown
 
     wanted = tuple(part.strip() for part in formats.split(",") if part.strip())
     if shape not in SHAPES:

@@ -97,6 +97,17 @@ def published_table(name: str) -> PublishedTable:
     return PublishedTable(name, TITLES[name], first.removeprefix("# source: "), frame, tuple(flags))
 
 
+def published_list() -> pd.DataFrame:
+    """List the published tables: table, numbers, source, and flags in one text each."""
+    rows = []
+    for name in TITLES:
+        table = published_table(name)
+        odd = [flag.text for flag in table.flags if flag.kind in ("typo", "bold")]
+        row = {"table": table.title, "numbers": len(table.frame), "source": table.source}
+        rows.append(row | {"flags": "; ".join(odd)})
+    return pd.DataFrame(rows)
+
+
 def micro_iou_from_accuracy(accuracy: ArrayLike) -> NDArray[np.float64]:
     """Micro-IoU that follows from overall accuracy, both in percent.
 

@@ -21,7 +21,7 @@ def sliced(frame: pd.DataFrame, where: Mapping[str, Any]) -> pd.DataFrame:
 
     Args:
         frame: Rows of a study.
-        where: Value of each column.
+        where: Value of each column, or a tuple of values of which a row must have one.
 
     Raises:
         ManifestError: If there is no such column, or no such row.
@@ -36,7 +36,7 @@ def sliced(frame: pd.DataFrame, where: Mapping[str, Any]) -> pd.DataFrame:
         if chosen.empty:
             found = ", ".join(sorted(map(_text, _values(frame[name]))))
             raise ManifestError(
-                f"No row has {name} = {_text(value)}, all else being as asked for ({found} occur)."
+                f"No row has {name} = {_words(value)}, all else being as asked for ({found} occur)."
             )
     return chosen
 
@@ -107,7 +107,7 @@ def require_cells(frame: pd.DataFrame, keys: Sequence[str]) -> None:
 
 def slice_text(where: Mapping[str, Any]) -> str:
     """Say in words which rows were chosen; empty if all were."""
-    return ", ".join(f"{name} {_text(value)}" for name, value in where.items())
+    return ", ".join(f"{name} {_words(value)}" for name, value in where.items())
 
 
 def _hidden(frame: pd.DataFrame, keys: Sequence[str]) -> list[str]:
@@ -131,7 +131,13 @@ def _values(column: pd.Series) -> list[Any]:
 
 
 def _same(column: pd.Series, value: Any) -> pd.Series:
-    return column.map(_text) == _text(value)
+    values = value if isinstance(value, tuple) else (value,)
+    return column.map(_text).isin([_text(v) for v in values])
+
+
+def _words(value: Any) -> str:
+    values = value if isinstance(value, tuple) else (value,)
+    return " or ".join(map(_text, values))
 
 
 def _plain(value: Any) -> Any:

@@ -52,7 +52,7 @@ def cost_plot(
     without = int(table.cells["value"].notna().sum()) - len(cells)
     below = f"{without} without this cost are left out. " if without else ""
     below += (
-        f"Grey: another one of the panel costs no more ({LABELS[cost].lower()}) and scores no "
+        f"Grey: another one of the panel costs no more ({cost.replace('_', ' ')}) and scores no "
         "less. Bars: interval over seeds and groups of images; none with fewer than 5 seeds."
     )
     png = _static(panels, LABELS[cost], f"{title}\n{below}")

@@ -13,7 +13,7 @@ WORDS: Mapping[str, str] = {
     "spectral_vit_l": "ViT-L", "spectral_vit_h": "ViT-H", "spectral_vit_g": "ViT-g",
     "overall_accuracy": "Overall accuracy", "macro_miou": "Macro mIoU", "micro_iou": "Micro-IoU",
     "macro_f1": "Macro F1", "micro_f1": "Micro F1", "macro_map": "Macro mAP",
-    "micro_map": "Micro mAP", "rmse": "RMSE", "r2": "R²", "ece": "ECE",
+    "micro_map": "Micro mAP", "mean_iou": "Mean IoU", "rmse": "RMSE", "r2": "R²", "ece": "ECE",
     "protocol": "Protocol", "init": "Weights", "decoder": "Decoder", "encoder": "Encoder",
     "task": "Task", "metric": "Metric", "stem": "Stem", "loss": "Loss", "fraction": "Labels",
     "token_size": "Token size", "cross_entropy": "Cross-entropy", "boundary": "Boundary-weighted",

@@ -9,18 +9,14 @@ import math
 from collections.abc import Hashable
 from dataclasses import dataclass
 from html import escape
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from workbench.datasets.files import whole_file
 from workbench.evaluation.benchmark_tables import BenchmarkTable
-from workbench.viz import assets
 from workbench.viz.embed import OfflineView
+from workbench.viz.table_pages import assembled, note_list
 from workbench.viz.table_words import WORDS, head_groups, wording
-
-FORMATS = ("html", "md", "tex", "parquet")
 
 
 @dataclass(frozen=True)
@@ -60,26 +56,13 @@ def table_page(table: BenchmarkTable) -> str:
     """
     grid = _grid(table)
     body = "".join(_html_row(grid, number) for number in range(len(grid.rows)))
-    notes = "".join(f"<li>{escape(note)}</li>" for note in table.notes)
+    notes = note_list(table.notes)
     named = "".join(
         f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>"
         for name, text in table.definitions.items()
     )
-    page = assets.script("table.html")
     kind = "compared" if grid.is_compared else "printed"
-    parts = {"TITLE": escape(table.title), "KIND": kind, "CAPTION": escape(table.title)}
-    parts |= {"HEADS": _html_heads(grid)}
-    parts |= {
-        "BODY": body,
-        "NOTES": notes,
-        "DEFINITIONS": named,
-        "SCRIPT": assets.script("table.js"),
-    }
-    before = ""
-    for name, text in parts.items():  # in the order of the page: no part is searched for a name
-        head, page = page.split(name, 1)
-        before += head + text
-    return before + page
+    return assembled(table.title, kind, _html_heads(grid), body, notes, named)
 
 
 def table_markdown(table: BenchmarkTable) -> str:
@@ -122,35 +105,6 @@ def table_latex(table: BenchmarkTable) -> str:
     return "\n".join(lines) + "\n"
 
 
-def write_table(
-    table: BenchmarkTable, folder: Path | str, name: str, formats: tuple[str, ...] = FORMATS
-) -> list[Path]:
-    """Write a table to files NAME.html, .md, .tex and .parquet, each whole or not at all.
-
-    Args:
-        table: The table.
-        folder: Where to; made if missing.
-        name: Name of the files without suffix.
-        formats: Which of "html", "md", "tex" and "parquet".
-
-    Raises:
-        ValueError: If a format is another one.
-    """
-    writers = {"html": table_page, "md": table_markdown, "tex": table_latex}
-    if unknown := set(formats) - set(FORMATS):
-        raise ValueError(f"Tables are written as {', '.join(FORMATS)}, not {min(unknown)!r}.")
-    paths = []
-    for kind in formats:
-        path = Path(folder) / f"{name}.{kind}"
-        with whole_file(path) as unfinished:
-            if kind == "parquet":
-                table.cells.to_parquet(unfinished)
-            else:
-                unfinished.write_text(writers[kind](table), encoding="utf-8")
-        paths.append(path)
-    return paths
-
-
 def table_view(table: BenchmarkTable) -> OfflineView:
     """Show a table in a notebook: sortable where scripts run, a picture elsewhere."""
     from workbench.viz.statics_tables import table_picture
@@ -162,13 +116,20 @@ def table_view(table: BenchmarkTable) -> OfflineView:
         for row, cells in zip(grid.rows, found, strict=True)
     ]
     looks = [[*[""] * len(grid.heads), *map(_look, cells)] for cells in found]
-    height = 200 + sum(20 + 22 * max(c.count("\n") for c in row) + 12 for row in rows)
-    height += 24 * len(table.notes) + 48 * len(table.definitions)
+    height = 170 + 34 * len(table.notes) + 54 * len(table.definitions)
+    height += sum(12 + 21 * max((_lines(cell) for cell in cells), default=1) for cells in found)
     png = table_picture(
         table.title, [*grid.heads, *grid.last_words()], rows, table.notes,
         groups=[("", len(grid.heads)), *grid.groups], looks=looks,
     )  # fmt: skip
-    return OfflineView(table.title, png=png, page=table_page(table), height=min(height, 1500))
+    return OfflineView(table.title, png=png, page=table_page(table), height=min(height, 1600))
+
+
+def _lines(cell: dict[Hashable, Any] | None) -> int:
+    """Lines of a cell in the page."""
+    if cell is None:
+        return 1
+    return 2 * int(pd.notna(cell["value"])) + int(pd.notna(cell["published"]))
 
 
 def _grid(table: BenchmarkTable) -> _Grid:

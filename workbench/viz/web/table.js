@@ -16,8 +16,10 @@
     return numbers[0] ? a - b : a.localeCompare(b, "en", { numeric: true });
   };
 
-  const isEmpty = (row, column) =>
-    row.cells[column].tagName === "TD" && !("value" in row.cells[column].dataset);
+  const isEmpty = (row, column) => {
+    const cell = row.cells[column];
+    return cell.matches("td:not(.text)") && !("value" in cell.dataset);
+  };
 
   buttons.forEach((button) => {
     const column = Number(button.dataset.column);
