@@ -110,11 +110,26 @@ def made_landsat(folder: Path, *, side: int = 192) -> None:
     write_raster(folder / "strata.tif", strata.astype(np.float32), harn, nodata=-99999)
 
 
+def at_test_scale(notebook: Path) -> None:
+    """Let a notebook that knows the scale "test" begin with it: each runs here three times."""
+    node = json.loads(notebook.read_text(encoding="utf-8"))
+    for cell in node["cells"]:
+        lines = cell["source"]
+        if "parameters" in cell["metadata"].get("tags", []):
+            told = [line for line in lines if line.startswith("scale:") and '"test"' in line]
+            cell["source"] = [
+                line.replace('= "demo"', '= "test"') if line in told else line for line in lines
+            ]
+    notebook.write_text(json.dumps(node), encoding="utf-8")
+
+
 @pytest.fixture(scope="session")
 def workplace(tmp_path_factory) -> Path:
     """The notebooks beside a catalog of made data, as a user's checkout has them."""
     place = tmp_path_factory.mktemp("workplace")
     shutil.copytree(ROOT / "notebooks", place / "notebooks")
+    for notebook in sorted((place / "notebooks").glob("*.ipynb")):
+        at_test_scale(notebook)
     (place / "data_catalog.yaml").write_text(CATALOG)
     tile_frame(made_tiles()).drop(columns="path").to_file(place / "tiles.gpkg")
     made_landsat(place / "landsat")
@@ -138,6 +153,7 @@ def run(workplace) -> Path:
         "notebooks/chain.yaml",
         "--run-dir",
         str(folder),
+        "--jobs=2",
     ]
     done = subprocess.run(command, cwd=workplace, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stdout + done.stderr

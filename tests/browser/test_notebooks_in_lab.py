@@ -49,6 +49,22 @@ def shown_cell(page, cell_id):
     return page.locator(f'.jp-Cell[data-windowed-list-index="{page.evaluate(SHOW, cell_id)}"]')
 
 
+BLANK = """() => {
+  const book = window.jupyterapp.shell.currentWidget.content;
+  const told = (cell) => cell.model.type === "code" && cell.model.outputs.length > 0;
+  return book.widgets.filter(told).flatMap((cell) => {
+    const outputs = cell.model.outputs.toJSON();
+    const empty = (output) => {
+      if (output.output_type === "stream") return !String(output.text).trim();
+      return !Object.values(output.data || {}).some((value) => String(value).trim());
+    };
+    return outputs.filter((output) => output.output_type !== "error" && empty(output))
+      .map(() => cell.model.id);
+  });
+}"""
+"""Ids of the cells that have an output in which there is nothing."""
+
+
 def cells_with_views(path):
     """Ids of the cells that show a figure or map of ours, and whether it is more than a picture."""
     shown = [
@@ -68,6 +84,7 @@ def test_runs_live(name, lab, run, open_page, tmp_path):
     outputs = page.evaluate(OUTPUTS)
     assert outputs
     assert not [output for output in outputs if output["output_type"] == "error"]
+    assert page.evaluate(BLANK) == []
     for cell_id, is_interactive in cells_with_views(run / "notebooks" / name).items():
         cell = shown_cell(page, cell_id)
         if not is_interactive:
@@ -101,3 +118,42 @@ def test_made_run_has_views_to_look_at(run):
     assert counts["01_tile_overlap.ipynb"] == counts["02_temporal_views.ipynb"] == 3
     assert counts["03_patches.ipynb"] == 6
     assert counts["06_forest_segmentation.ipynb"] == 2
+
+
+def test_a_run_is_picked_and_its_results_are_opened(lab, run, open_page, tmp_path):
+    page = open_page(lab)
+    open_notebook(page, lab, "notebooks/00_start_here.ipynb")
+    page.evaluate(KERNEL)
+    assert page.evaluate(RUN_ALL)
+    cell = shown_cell(page, "pick-run")
+    runs, results = cell.locator("select").nth(0), cell.locator("select").nth(1)
+    runs.wait_for(state="visible", timeout=20_000)
+    labels = [label.replace("\xa0", " ") for label in runs.locator("option").all_inner_texts()]
+    assert labels[0].startswith("demo · ok")
+    labels = results.locator("option").all_inner_texts()
+    results.select_option(index=0)
+    frame = cell.locator("iframe")
+    frame.wait_for(state="visible", timeout=20_000)
+    report = frame.element_handle().content_frame()
+    assert report.locator("h1").count() == 1
+    page.screenshot(path=tmp_path / "report.png")
+    table = next(k for k, label in enumerate(labels) if label.startswith("table"))
+    results.select_option(index=table)
+    cell.locator(".widget-html table").wait_for(state="visible", timeout=20_000)
+    assert cell.locator("iframe").count() == 0
+    figure = next(k for k, label in enumerate(labels) if label.startswith("figure"))
+    results.select_option(index=figure)
+    picture = cell.locator(".widget-html img")
+    picture.wait_for(state="visible", timeout=20_000)
+    assert picture.bounding_box()["height"] > 100
+    page.screenshot(path=tmp_path / "figure.png")
+
+
+def test_the_run_picker_reopened_untrusted_is_the_list_of_runs(lab, run, workplace, open_page):
+    path = run / "notebooks" / "00_start_here.ipynb"
+    page = open_page(lab)
+    open_notebook(page, lab, path.relative_to(workplace).as_posix())
+    cell = shown_cell(page, "pick-run")
+    table = cell.locator(".jp-OutputArea-output table")
+    table.wait_for(state="visible", timeout=20_000)
+    assert "demo" in table.inner_text()

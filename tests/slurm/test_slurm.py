@@ -112,6 +112,15 @@ def second_runs(folder):
     return (folder / "checkpoint").exists() and queue_state(folder)[1] == "RUNNING"
 
 
+def start_again(job):
+    """Slurm lets a job that it has put back wait for two minutes; a test need not.
+
+    In the second in which the job was put back its credential is void, so not at once either.
+    """
+    time.sleep(2)
+    subprocess.run(["scontrol", "update", f"JobId={job}", "StartTime=now"], check=True)
+
+
 def kernel_gone(folder):
     """Whether the kernel of the second step is gone."""
     return not psutil.pid_exists(read_record(folder, "02_second").kernel)
@@ -178,8 +187,7 @@ def test_a_preempted_job_is_queued_again_and_goes_on(chain):
     wait_until(lambda: queue_state(folder)[1] == "PENDING")
     assert summary(folder).status == "queued"
     assert read_record(folder, "02_second").status == "killed"
-    # Slurm lets a job that it has put back wait for two minutes; a test need not.
-    subprocess.run(["scontrol", "update", f"JobId={job}", "StartTime=now"], check=True)
+    start_again(job)
     state = wait_until(ended, folder)
     assert state.status == "ok", log(folder)
     second = read_record(folder, "02_second")
@@ -194,7 +202,7 @@ def test_a_job_near_its_time_limit_puts_itself_back_and_goes_on(chain):
     job, _ = queue_state(folder)
     subprocess.run(["scancel", "--signal=USR2", f"{job}.0"], check=True)  # as Slurm does
     wait_until(lambda: queue_state(folder)[1] == "PENDING")
-    subprocess.run(["scontrol", "update", f"JobId={job}", "StartTime=now"], check=True)
+    start_again(job)
     assert wait_until(ended, folder).status == "ok", log(folder)
     assert read_record(folder, "02_second").metrics["resumed"] is True
 
