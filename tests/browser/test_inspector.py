@@ -222,7 +222,9 @@ def test_everything_is_reached_by_keys(page, inspector):
         assert page.evaluate("() => inspector.state.overlay") == name
         page.wait_for_timeout(50)
         assert page.locator("#key").inner_text()
-    page.keyboard.press("f")
+    for key, dividers in (("w", 1), ("f", 0), ("w", 1), ("s", 0), ("f", 0)):
+        page.keyboard.press(key)
+        assert page.locator(".divider").count() == dividers
     shown = page.locator("#panes figcaption")
     assert shown.inner_text() == "ResNet <i>18</i>"
     page.keyboard.press("Space")
@@ -256,7 +258,8 @@ def test_votes_are_blind_kept_and_taken_along(page, inspector, tmp_path):
         before = page.evaluate("() => inspector.state.at")
         page.keyboard.press(key)
         page.wait_for_function("(n) => inspector.state.at === n + 1", arg=before)
-    assert page.locator("#ballot [role=status]").inner_text() == "4 of 30 voted"
+    tally = page.locator("#ballot [role=status]").get_by_text("4 of 30 voted", exact=True)
+    tally.wait_for()
     with page.expect_download() as download:
         page.get_by_text("Download votes").click()
     download.value.save_as(tmp_path / "votes.json")
@@ -272,8 +275,7 @@ def test_votes_are_blind_kept_and_taken_along(page, inspector, tmp_path):
         read_votes(tmp_path / "votes.json", comparison=other.comparison)
     page.reload()
     page.wait_for_selector("body[data-ready]")
-    page.wait_for_timeout(100)
-    assert page.locator("#ballot [role=status]").inner_text() == "4 of 30 voted"
+    tally.wait_for()
     assert page.evaluate("() => inspector.patch.meta.id") == inspector.ranked()[4].id
 
 

@@ -33,6 +33,32 @@ def test_the_size_of_blocks_is_found(size):
     assert blockiness(blocky, classes=3, token_size=size, target=smooth(1)).score > 0.9
 
 
+@pytest.mark.parametrize("seed", [3, 4])
+@pytest.mark.parametrize(("size", "offset"), [(4, (1, 3)), (8, (5, 0)), (16, (3, 11))])
+def test_blocks_that_begin_anywhere_are_found_among_noise(size, offset, seed):
+    rng = np.random.default_rng(seed)
+    blocky = through_stride(smooth(seed), stride=size, classes=3, enlarged="nearest")
+    noise = rng.random(blocky.shape) < 0.02  # lone wrong pixels, whose edges lie anywhere
+    blocky = np.where(noise, rng.integers(0, 3, blocky.shape), blocky)
+    window = blocky[:, size - offset[0] :, size - offset[1] :][:, :104, :104]
+    found = blockiness(window, classes=3, offset=None)
+    assert found.period == size
+    assert found.offset == offset
+    assert found.score > 0.2
+    assert blockiness(window, classes=3, token_size=size, offset=offset).score > 0.2
+    misplaced = (offset[0] + size // 2, offset[1] + size // 2)
+    assert blockiness(window, classes=3, token_size=size, offset=misplaced).score < 0.05
+
+
+@pytest.mark.parametrize("seed", range(5, 9))
+def test_smooth_and_noisy_maps_have_no_blocks_wherever_they_might_begin(seed):
+    rng = np.random.default_rng(seed)
+    for maps in (smooth(seed), smooth(seed, n=6), rng.integers(0, 3, (4, 64, 64))):
+        found = blockiness(maps, classes=3, offset=None, periods=(4, 8, 16))
+        assert found.period is None
+        assert max(abs(s) for s in found.by_period.values()) < 0.08
+
+
 def test_the_score_rises_with_the_share_of_blocky_images():
     maps, blocky = smooth(2), through_stride(smooth(2), stride=16, classes=3, enlarged="nearest")
     scores = []

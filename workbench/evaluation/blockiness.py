@@ -2,6 +2,8 @@
 
 A transformer that decides token by token draws edges at multiples of its token size. In a map of
 the ground, edges lie at all columns alike. The score is the share of edges on the grid beyond that.
+Where the grid begins may be unknown, as in windows cut from a scene: then it is looked for in one
+half of the maps and scored in the other, so that smooth maps still score about 0.
 """
 
 from collections.abc import Sequence
@@ -27,6 +29,8 @@ class Blockiness:
     grid, about 0 if they lie anywhere; below 0 if they avoid it. NaN without edges."""
     by_period: dict[int, float]
     """The score at every period that was tried."""
+    offset: tuple[int, int] | None = None
+    """First row and column at which a block begins, of the grid that is scored; None if none is."""
 
 
 def blockiness(
@@ -36,6 +40,7 @@ def blockiness(
     token_size: int | None = None,
     target: Labels | None = None,
     periods: Sequence[int] | None = None,
+    offset: tuple[int, int] | None = (0, 0),
     ignore_index: int | None = None,
     least: float = 0.1,
 ) -> Blockiness:
@@ -47,6 +52,7 @@ def blockiness(
         token_size: Period in pixels that the score is for; None for the one found.
         target: True maps: their score is taken off, as straight edges of fields may lie anywhere.
         periods: Periods tried, from 2; None for 2 to a quarter of the smaller side.
+        offset: First row and column at which a block begins; None if that is to be found.
         ignore_index: Value of target pixels that are left out.
         least: Score from which on a period counts as found.
 
@@ -72,35 +78,72 @@ def blockiness(
         )
     valid = None if pair.valid is None else pair.valid.cpu().numpy()
     own = _edge_profiles(pair.pred.cpu().numpy(), valid)
-    scores = {p: _excess(own, p) for p in tried}
+    begins = {p: offset if offset is not None else _offset(own, p) for p in tried}
+    scores = {p: _score(own, p, offset) for p in tried}
     if target is not None:
         true = _edge_profiles(pair.target.cpu().numpy(), valid)
-        scores = {p: s - _excess(true, p) for p, s in scores.items()}
+        scores = {p: s - _excess(true, p, begins[p]) for p, s in scores.items()}
     period = _found(scores, least)
     at = token_size if token_size is not None else period
     nothing = float("nan") if all(np.isnan(s) for s in scores.values()) else 0.0
-    return Blockiness(period, nothing if at is None else scores[at], scores)
+    if at is None:
+        return Blockiness(period, nothing, scores)
+    first = (begins[at][0] % at, begins[at][1] % at)
+    return Blockiness(period, scores[at], scores, first)
 
 
-def _edge_profiles(labels: NDArray[np.integer], valid: NDArray[np.bool_] | None) -> list[Floats]:
-    """Edges between neighbouring columns, and rows, at the positions 1 … side - 1."""
+def _edge_profiles(
+    labels: NDArray[np.integer], valid: NDArray[np.bool_] | None
+) -> tuple[Floats, Floats]:
+    """Edges before the rows, and columns, 1 … side - 1: (2, side - 1), one row for each half.
+
+    The halves are the first and the last images, or the two sides of a single one.
+    """
     found = []
-    for axis in (2, 1):
+    for axis in (1, 2):
         here, there = (np.take(labels, range(i, labels.shape[axis] - 1 + i), axis) for i in (0, 1))
         edge = here != there
         if valid is not None:
             known = [np.take(valid, range(i, labels.shape[axis] - 1 + i), axis) for i in (0, 1)]
             edge &= known[0] & known[1]
-        found.append(edge.sum((0, 3 - axis)).astype(np.float64))
-    return found
+        lines = np.moveaxis(edge, axis, 2).reshape(-1, labels.shape[axis] - 1)
+        halves = np.array_split(lines, 2)
+        found.append(np.array([half.sum(0) for half in halves], np.float64))
+    return found[0], found[1]
 
 
-def _excess(profiles: Sequence[Floats], period: int) -> float:
-    """Share of the edges at multiples of the period beyond that of the positions, scaled to 1."""
-    on = sum(float(profile[period - 1 :: period].sum()) for profile in profiles)
-    total = sum(float(profile.sum()) for profile in profiles)
-    places = sum(len(profile) for profile in profiles)
-    chance = sum(len(profile[period - 1 :: period]) for profile in profiles) / places
+def _score(profiles: tuple[Floats, Floats], period: int, offset: tuple[int, int] | None) -> float:
+    """Excess on the grid; one that is not known is found in each half and scored in the other."""
+    if offset is not None:
+        return _excess(profiles, period, offset)
+    halves = [(profiles[0][i : i + 1], profiles[1][i : i + 1]) for i in (0, 1)]
+    scores = [
+        _excess(other, period, _offset(half, period))
+        for half, other in zip(halves, halves[::-1], strict=True)
+    ]
+    return float(np.mean(scores))
+
+
+def _offset(profiles: tuple[Floats, Floats], period: int) -> tuple[int, int]:
+    """Row and column from which on multiples of the period hold the most edges."""
+    found = []
+    for profile in profiles:
+        at = np.arange(1, profile.shape[1] + 1) % period
+        share = np.bincount(at, profile.sum(0), period) / np.maximum(np.bincount(at), 1)
+        found.append(int(share.argmax()))
+    return found[0], found[1]
+
+
+def _excess(profiles: tuple[Floats, Floats], period: int, offset: tuple[int, int]) -> float:
+    """Share of the edges on the grid beyond that of the positions, scaled to 1."""
+    on = total = positions = places = 0.0
+    for profile, first in zip(profiles, offset, strict=True):
+        grid = np.arange(1, profile.shape[1] + 1) % period == first % period
+        on += float(profile[:, grid].sum())
+        total += float(profile.sum())
+        positions += float(grid.sum())
+        places += len(grid)
+    chance = positions / places
     return float("nan") if total == 0 else (on / total - chance) / (1 - chance)
 
 

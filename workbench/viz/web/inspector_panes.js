@@ -35,7 +35,7 @@ function panesOf(app) {
 
   function build() {
     const sources = wanted();
-    if (JSON.stringify(sources) !== JSON.stringify(panes.map((pane) => pane.sources))) {
+    if (host.dataset.mode !== state.mode || JSON.stringify(sources) !== JSON.stringify(panes.map((pane) => pane.sources))) {
       host.replaceChildren();
       panes = sources.map((names) => pane(names));
       host.append(...panes.map((one) => one.element));

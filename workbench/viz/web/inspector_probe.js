@@ -4,9 +4,9 @@ const LENS_PIXELS = 13; // pixels of the patch across a lens, odd so that one is
 
 function probePanel(app) {
   const host = document.getElementById("cursor"), { set, state } = app;
-  const lenses = node("div", { className: "lenses" }), place = node("p", { className: "place" });
+  const lenses = node("div", { className: "lenses" }), place = node("span", { className: "place" });
   const table = node("table"), chart = node("canvas", { className: "spectrum", role: "img" }), note = node("p", { className: "note" });
-  host.append(node("h2", { textContent: "Under the cursor" }), lenses, place, table, chart, note);
+  host.append(node("h2", {}, "Under the cursor ", place), lenses, table, chart, note);
   chart.hidden = note.hidden = !set.patches.some((meta) => meta.spectra);
   const canvases = new Map();
 
@@ -24,7 +24,7 @@ function probePanel(app) {
     const { patch } = app, probe = app.focus();
     for (const [source, canvas] of canvases) paintLens(canvas, source, probe);
     const p = probe.y * patch.width + probe.x;
-    place.textContent = `Column ${probe.x}, row ${probe.y}`;
+    place.textContent = `column ${probe.x}, row ${probe.y}`;
     place.title = `${metresText((probe.x + 0.5) * set.gsd)} from the left edge, ${metresText((probe.y + 0.5) * set.gsd)} from the top`;
     const target = patch.ids.target[p];
     table.replaceChildren(
@@ -32,7 +32,7 @@ function probePanel(app) {
       ...["target", ...app.sources().slice(2)].map((source) => {
         const id = patch.ids[app.modelOf(source)][p];
         const verdict = source === "target" || target === set.classes.length ? "" : id === target ? " ✓" : " ✗";
-        return row(app.nameOf(source) + verdict, app.colourOf(id), set.classes[id]?.name ?? "no label");
+        return row(app.nameOf(source), app.colourOf(id), (set.classes[id]?.name ?? "no label") + verdict);
       }),
     );
     paintSpectrum(patch.spectra?.at(p) ?? null);
@@ -86,8 +86,9 @@ function probePanel(app) {
     context.font = "10px system-ui, sans-serif";
     context.fillStyle = context.strokeStyle = ink;
     context.textAlign = "right";
-    context.fillText(high.toPrecision(2), margin - 4, 14);
-    context.fillText(low.toPrecision(2), margin - 4, foot);
+    const digits = high >= 100 ? 0 : high >= 10 ? 1 : high >= 0.1 ? 2 : 3;
+    context.fillText(high.toFixed(digits), margin - 4, 14);
+    context.fillText(low.toFixed(digits), margin - 4, foot);
     context.textAlign = "left";
     context.fillText(Math.round(first), margin, height - 3);
     context.textAlign = "right";
