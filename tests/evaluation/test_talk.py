@@ -82,6 +82,7 @@ def test_each_reading_is_judged_by_the_study_of_its_kind(transfer, tmp_path):
     said = dict(zip([claim.name for claim in CLAIMS], found["our_verdict"], strict=True))
     assert said["forest_pretraining"] == "supported"
     assert said["adapter_over_frozen"] == "supported"
+    assert said["large_mae"] == "not resolvable here"  # a small transformer is no large one
     assert said["giant_no_better"] == "not resolvable here"
     alone = talk.talk_verdicts({"transfer": None, "forest": None}, rng=rng())
     assert set(alone["our_verdict"]) == {"not run"}

@@ -91,8 +91,10 @@ CLAIMS: tuple[Claim, ...] = (
            "protocol": ("scratch",)},
           {"task": ("nlcd",), "family": ("convnet",), "init": ("moco", "dino"),
            "protocol": ("full",)}, at_least=0, **_SSL),
-    _gain("large_mae", "Large transformers pretrained with MAE always improve on scratch.", "full",
-          ("mae",), at_least=0, **_SIZES),
+    Claim("large_mae", "Large transformers pretrained with MAE always improve on scratch.",
+          {"init": ("mae",), "protocol": ("full",), "size": ("b", "l", "h", "g")},
+          {"init": ("random",), "protocol": ("scratch",), "size": ("b", "l", "h", "g")},
+          at_least=0, **_SIZES),
     Claim("size_helps_modestly", "Larger transformers gain modestly over the base size: more than "
           "nothing, less than two points.", {"size": ("l", "h", "g"), "init": ("mae",)},
           {"size": ("b",), "init": ("mae",)}, at_least=0, at_most=2 * MARGIN, aside=("encoder",),

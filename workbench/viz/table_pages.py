@@ -67,7 +67,7 @@ def frame_view(frame: pd.DataFrame, title: str, *, notes: Sequence[str] = ()) ->
     page = assembled(title, "frame", f"<tr>{heads}</tr>", body, note_list(notes), "")
     folded = [[fill(text, _WIDEST) for text in row] for row in rows]
     png = table_picture(title, [_head(name) for name in frame], folded, notes)
-    height = 150 + sum(14 + 20 * (1 + max(t.count("\n") for t in row)) for row in folded)
+    height = 170 + sum(16 + 22 * (1 + max(t.count("\n") for t in row)) for row in folded)
     return OfflineView(title, png, page, min(height + 24 * len(notes), 1500))
 
 
