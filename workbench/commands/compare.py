@@ -57,7 +57,8 @@ def compare(
     """Compare two models on the same patches: scores with intervals, and what the worse one loses.
 
     Patches are matched by id. Tolerances of the boundary curve are 0 to 100 m; differences are in
-    points (hundredths). With --output the most disputed patches are written as one HTML file that
+    points (hundredths); where the labels say which block of ground a patch is of, whole blocks are
+    drawn for intervals. With --output the most disputed patches are written as one HTML file that
     needs no network. Without --images its pictures are the true maps in the classes' colours.
     """
     import numpy as np

@@ -40,7 +40,7 @@ class Comparison:
     curves: pd.DataFrame
     """Boundary score by model and tolerance_m, mean over classes and images: score, low, high."""
     pairs: tuple["ModelPair", ...]
-    """Every two models, those that hide a difference first."""
+    """Every two models; those that hide a difference first, the greatest first."""
 
     @property
     def hidden(self) -> tuple["ModelPair", ...]:
@@ -62,6 +62,16 @@ class Comparison:
     def table(self) -> pd.DataFrame:
         """One row a pair: differences first - second in points, with intervals."""
         return pd.DataFrame([found.row() for found in self.pairs])
+
+    def __str__(self) -> str:
+        tied = [pair for pair in self.pairs if pair.miou.is_tie]
+        told = (
+            f"{len(self.pairs)} pairs of {len(self.models)} models on {len(self.ids)} patches: "
+            f"{len(tied)} are tied in mIoU, and of these {len(self.hidden)} differ at boundaries."
+        )
+        if not self.hidden:
+            return f"{told}\nNo tie hides a difference here; the pair shown differs most."
+        return f"{told}\nThe tie that hides most: {self.pairs[0].first} and {self.pairs[0].second}."
 
 
 @dataclass(frozen=True)
@@ -92,6 +102,11 @@ class ModelPair:
     def hides_a_difference(self) -> bool:
         """True if mIoU is tied and a boundary score is not."""
         return self.miou.is_tie and not (self.boundary.is_tie and self.area.is_tie)
+
+    @property
+    def hidden(self) -> float:
+        """Difference in area under the boundary curve beyond that in mIoU, which hides it."""
+        return self.area.difference - abs(self.miou.difference)
 
     def row(self) -> dict[str, Any]:
         """The pair as one row of a table, in points (hundredths)."""
@@ -131,8 +146,8 @@ def compare_models(
         tolerances_m: Tolerances of the boundary curve in metres, rising, from 0.
         dilation: Band of Boundary IoU: pixels, or a share of the diagonal in (0, 1).
         rules: What counts as boundary, thin and object in the ranking; None for the defaults.
-        groups: Group of each patch by id, drawn as a whole, as overlap components; None if patches
-            are independent.
+        groups: Group of each patch by id, drawn as a whole, as overlap components; None: those of
+            the targets, and if they have none, patches are independent.
         level: Level of the intervals, in (0, 1).
         draws: Bootstrap draws, >= 100.
         rng: Source of the draws; None for the same draws every time.
@@ -158,6 +173,8 @@ def compare_models(
         name: score_model(name, found, truth, tolerances_m, dilation)
         for name, found in maps.items()
     }
+    if groups is None and truth.groups:
+        groups = dict(zip(truth.ids, truth.groups, strict=True))
     group = None if groups is None else _groups(groups, truth.ids)
     rng = rng or np.random.default_rng(0)
     pairs = []
@@ -167,7 +184,7 @@ def compare_models(
         if tests[telling].difference < 0:
             names, tests = names[::-1], {k: _turned(test) for k, test in tests.items()}
         pairs.append(_pair(names, tests, maps, truth, rules))
-    order = sorted(pairs, key=lambda p: (not p.hides_a_difference, -p.area.difference))
+    order = sorted(pairs, key=lambda p: (not p.hides_a_difference, -p.hidden))
     return Comparison(
         truth.ids,
         truth.classes,
@@ -192,7 +209,7 @@ def _targets(
         )
     positive_spacing(size)
     ignored = ignore_index if ignore_index is not None else found.ignore_index
-    return Predictions("target", found.ids, found.maps, names, size, ignored, found.colors)
+    return replace(found, model="target", classes=names, gsd=size, ignore_index=ignored)
 
 
 def _groups(groups: Mapping[str, Any], ids: Sequence[str]) -> list[Any]:

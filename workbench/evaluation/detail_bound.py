@@ -1,8 +1,10 @@
-"""How much detail an output stride can keep at all: the truth, seen through a coarse grid.
+"""How much detail class shares on a coarse grid can keep: the truth, seen through that grid.
 
-A network that decides on a grid of every 8th pixel and enlarges the result cannot draw what lies
-between. The true map, reduced to the shares of its classes on that grid and enlarged again, scores
-what is left for a network without any other error.
+A network that decides on a grid of every 8th pixel and enlarges its class scores cannot draw what
+lies between. The true map, reduced to the shares of its classes on that grid and enlarged again,
+scores what is left for such a network without any other error. A decoder that carries more than
+class scores from cell to pixel is not held to it: on the simulated thin structures, networks with
+feature maps of stride 2 and 4 rose above it once they were trained for 600 steps.
 """
 
 from collections.abc import Sequence
@@ -74,10 +76,11 @@ def stride_bounds(
     tolerances_m: Sequence[float] = TOLERANCES_M,
     ignore_index: int | None = None,
 ) -> pd.DataFrame:
-    """Score the truth seen through each stride: the detail that a network of it can keep.
+    """Score the truth seen through each stride: the detail that class shares on its grid keep.
 
-    It is a bound in practice and not in theory: logits that overshoot could place an edge between
-    the cells. It is a bound for cells that hold class shares.
+    It is the bound of heads that enlarge class scores, such as "linear" and "fcn", as long as these
+    stay between 0 and 1. Features of many channels, decoded at the pixels, can know where in a cell
+    an edge runs.
 
     Args:
         target: (..., H, W) class indices, numpy or torch.

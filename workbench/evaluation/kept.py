@@ -45,7 +45,7 @@ class KeptPredictions:
 
     def targets(self, task: str) -> Predictions:
         """Give the true maps of a task's test part; they are written the first time."""
-        folder = self.folder / task / "targets"
+        folder = self.targets_folder(task)
         known = self.tasks[task]
         _, labels = known.test.batch(range(len(known.test)))
         found = self._maps(known, "target", labels.numpy().astype(np.uint8))
@@ -76,10 +76,17 @@ class KeptPredictions:
         """Give the maps of cells by the values of some options, as "detail, boundary"."""
         return self.named(cells, lambda cell: ", ".join(str(cell.options[o]) for o in options))
 
+    def targets_folder(self, task: str) -> Path:
+        """Folder of a task's true maps, as `workbench compare` takes it."""
+        return self.folder / task / "targets"
+
     def place(self, cell: StudyCell) -> Path:
         """Folder of a cell's maps, as `workbench compare` takes it."""
         return self.folder / cell.task / cell.key
 
     def _maps(self, task: Task, name: str, maps: np.ndarray) -> Predictions:
         test = task.test
-        return Predictions(name, test.ids, maps, test.class_names, task.gsd_m, test.ignore_index)
+        return Predictions(
+            name, test.ids, maps, test.class_names, task.gsd_m, test.ignore_index,
+            groups=test.groups,
+        )  # fmt: skip

@@ -47,6 +47,9 @@ class Predictions:
     """Value of pixels without a label."""
     colors: tuple[str, ...] = ()
     """(K,) colours of the classes, "#rrggbb"; none if unknown."""
+    groups: tuple[str, ...] = ()
+    """(N,) block of ground or overlap component of each patch, over which intervals are drawn; none
+    if patches are independent."""
 
     def __post_init__(self) -> None:
         twice = [i for i, times in Counter(self.ids).items() if times > 1]
@@ -59,6 +62,11 @@ class Predictions:
             raise EvaluationError(
                 f"Maps of {self.model!r} must be ({len(self.ids)}, H, W) whole numbers, one a "
                 f"patch, but are {shape} {self.maps.dtype}."
+            )
+        if self.groups and len(self.groups) != len(self.ids):
+            raise EvaluationError(
+                f"Each patch of {self.model!r} needs its group, but there are {len(self.ids)} "
+                f"patches and {len(self.groups)} groups."
             )
         if not self.gsd > 0:
             raise EvaluationError(f"The size of a pixel must be > 0 m, but is {self.gsd}.")
@@ -129,6 +137,7 @@ def write_predictions(folder: Path | str, predictions: Predictions) -> Path:
         "ignore_index": predictions.ignore_index,
         "maps_sha256": file_checksum(place / MAPS),
         "ids": list(predictions.ids),
+        "groups": list(predictions.groups),
     }
     return write_record(place / MANIFEST, record)
 
@@ -163,4 +172,5 @@ def read_predictions(folder: Path | str, *, verify: bool = False) -> Predictions
         gsd=float(record["gsd"]),
         ignore_index=None if ignored is None else int(ignored),
         colors=tuple(map(str, record["colors"])),
+        groups=tuple(map(str, record.get("groups", ()))),
     )

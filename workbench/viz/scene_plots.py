@@ -9,13 +9,20 @@ from numpy.typing import NDArray
 from workbench.viz import palettes
 from workbench.viz.bokeh_page import bokeh_page
 from workbench.viz.embed import OfflineView
-from workbench.viz.patch_images import FALSE_COLOUR, composite, stretch_limits, stretch_told
+from workbench.viz.patch_images import (
+    FALSE_COLOUR,
+    TRUE_COLOUR,
+    composite,
+    stretch_limits,
+    stretch_told,
+)
 from workbench.viz.patch_images import stretched as as_shown
 from workbench.viz.statics import blank_figure, picture, tidy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from workbench.datasets.examples import Examples
     from workbench.evaluation.tasks import Task
     from workbench.readers.samples import LabelledScene
 
@@ -63,6 +70,32 @@ def split_figure(scene: "LabelledScene", task: "Task", *, title: str) -> Offline
     told = stretch_told("Image", limits, contract, FALSE_COLOUR, "known pixels")
     figure.suptitle(f"{title}\n{told}", x=0.01, ha="left", fontsize=9.5, color=palettes.MUTED)
     return OfflineView(title, png=picture(figure))
+
+
+def window_pictures(examples: "Examples") -> dict[str, dict[str, NDArray[np.uint8]]]:
+    """Make pictures of examples by id, for the inspector: infrared and true colour.
+
+    Args:
+        examples: With bands of known wavelengths; all are stretched alike.
+
+    Returns:
+        (H, W, 3) by name of the picture, for each id.
+    """
+    kinds = {"Infrared": FALSE_COLOUR, "True colour": TRUE_COLOUR}
+    found: dict[str, dict[str, NDArray[np.uint8]]] = {name: {} for name in examples.ids}
+    for kind, wavelengths in kinds.items():
+        stored = (examples[i][0].numpy() for i in range(len(examples)))
+        images = [composite(pixels, examples.contract, wavelengths) for pixels in stored]
+        limits = stretch_limits(images, [np.asarray(np.isfinite(i).all(axis=-1)) for i in images])
+        for name, image in zip(examples.ids, images, strict=True):
+            found[name][kind] = np.rint(255 * as_shown(image, limits)).astype(np.uint8)
+    return found
+
+
+def window_bands(examples: "Examples") -> dict[str, NDArray[Any]]:
+    """Give the measurements of examples by id: (C, H, W) in the units of their contract."""
+    stored = {name: examples[i][0].numpy() for i, name in enumerate(examples.ids)}
+    return {name: examples.contract.physical(pixels) for name, pixels in stored.items()}
 
 
 def _labels(scene: "LabelledScene") -> tuple[NDArray[Any], NDArray[Any], list[str]]:
