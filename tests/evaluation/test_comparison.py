@@ -160,6 +160,10 @@ def test_groups_are_drawn_whole(made):
         ({"targets": {"p": np.zeros((5, 4), int)}}, "must be \\(5, 4\\) pixels as the targets"),
         ({"classes": 1}, "Every label of the prediction must be a class"),
         ({"groups": {}}, "Each patch needs its group"),
+        (
+            {"targets": {"p": np.full((4, 4), 9)}, "ignore_index": 9},
+            "needs a labelled pixel, but all of the 1 targets hold the ignored 9",
+        ),
     ],
 )
 def test_what_cannot_be_compared_is_refused(change, message):

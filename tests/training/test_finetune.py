@@ -1,5 +1,7 @@
 """Fine-tuning: what each protocol trains and leaves alone, and that the tasks are learned."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -13,7 +15,8 @@ from workbench.models.heads import ClassificationModel, SiameseEncoder
 from workbench.models.vit import ViTEncoder, ViTSize
 from workbench.sensors import sensor
 from workbench.training.features import FeatureCache
-from workbench.training.finetune import finetune
+from workbench.training.finetune import FinetuneResult, finetune
+from workbench.training.finetune_run import Look
 from workbench.training.finetune_settings import FinetuneSettings
 from workbench.training.protocols import (
     Protocol,
@@ -315,6 +318,100 @@ def test_pixels_are_learned_and_an_all_ignored_batch_teaches_nothing():
         PixelModel(3, 3), train, val, protocol="scratch", standardise=plain, settings=settings
     )
     assert result.history[-1].val_score > 0.9
+
+
+class Opposite:
+    """The same images under another task: each label is the other one."""
+
+    def __init__(self, source):
+        self.source = source
+
+    def __len__(self):
+        return len(self.source)
+
+    def __getitem__(self, i):
+        found = self.source[i]
+        return {"image": found["image"], "target": 1 - found["target"]}
+
+
+def test_two_tasks_on_the_same_images_share_features_but_not_targets():
+    cache, one = FeatureCache(), examples()
+    other = replace(one, source=Opposite(one.source))
+    model = ClassificationModel(small_vit(), 2)
+    first, second = cache.of(model, one, plain), cache.of(model, other, plain)
+    assert cache.passes == 1
+    assert torch.equal(first.maps[0], second.maps[0])
+    assert torch.equal(first.targets, one.source.labels)
+    assert torch.equal(second.targets, 1 - one.source.labels)
+
+
+def test_low_rank_updates_leave_the_frozen_adapters_statistics():
+    model = ClassificationModel(small_vit(), 2)
+    before = weights(model.encoder.adapter)
+    finetune(
+        model,
+        examples(),
+        examples(8, "b", 1),
+        protocol=Protocol("full", lora_rank=2),
+        standardise=plain,
+        settings=QUICK,
+    )
+    assert not changed(before, model.encoder.adapter)
+
+
+def test_steps_to_a_share_count_from_the_final_score_not_the_best():
+    scores = [0.1, 0.5, 0.9, 0.6]
+    history = [Look(10 * i, 0.0, 0.0, score) for i, score in enumerate(scores)]
+    result = FinetuneResult(nn.Identity(), history, 20, 0, 0, 0.0, 0.0)
+    assert result.steps_to(0.8) == 10  # 0.5 is more than 0.8 of 0.6, and less than that of 0.9
+    assert result.steps_to(0.95) == 20
+    history[-1] = Look(30, 0.0, 0.0, -0.2)
+    assert np.isnan(result.steps_to())
+
+
+def parts_labelled(train_label, val_label):
+    found = scene_examples(
+        scene(64, 64)[0],
+        np.zeros((64, 64), np.uint8),
+        contract(3),
+        ("a", "b", "c"),
+        size=8,
+        block=4,
+        ignore_index=9,
+    )
+    train, val = (found.where([g]) for g in sorted(set(found.groups))[:2])
+    for part, label in ((train, train_label), (val, val_label)):
+        for row, col in found.source.corners[list(part.numbers)]:
+            found.source.labels[row : row + 8, col : col + 8] = label
+    return train, val
+
+
+@pytest.mark.parametrize(
+    ("labels", "loss", "sentence"),
+    [
+        ((9, 1), "auto", "training part needs a label"),
+        ((1, 9), "auto", "validation part needs a label"),
+        ((7, 1), "auto", r"must be 0 to 2 or the ignored 9, but \d+ of a batch are not \(7\)"),
+        ((1, 7), "boundary", r"must be 0 to 2 or the ignored 9, but \d+ of a batch are not \(7\)"),
+    ],
+)
+def test_labels_outside_the_legend_and_parts_without_labels_are_refused(labels, loss, sentence):
+    train, val = parts_labelled(*labels)
+    settings = FinetuneSettings(steps=3, eval_every=1, loss=loss)
+    with pytest.raises(TrainingError, match=sentence):
+        finetune(
+            PixelModel(3, 3), train, val, protocol="scratch", standardise=plain, settings=settings
+        )
+
+
+def test_a_fraction_keeps_one_sample_of_each_class():
+    occurrence = np.zeros((100, 4), dtype=bool)
+    occurrence[:, 0] = True
+    for k in (1, 2, 3):
+        occurrence[k, k] = True
+    chosen = label_fraction(occurrence, 0.01)
+    assert occurrence[chosen].any(axis=0).all()
+    assert len(chosen) == 3  # more than the share, and no more than the floor needs
 
 
 def test_the_adapter_is_the_published_one():

@@ -74,6 +74,47 @@ def test_tiles_give_what_the_whole_scene_gives(tmp_path, shape):
     assert done[-1][0] == done[-1][1]
 
 
+class Strided(nn.Module):
+    """Stride 4, continued at the far edges with the last pixels, as `SegmentationModel` does."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.down = nn.Conv2d(2, 6, 3, stride=4, padding=1)
+        self.head = nn.Conv2d(6, 4, 3, padding=1)
+
+    def forward(self, images):
+        height, width = images.shape[2:]
+        edges = (0, -width % 4, 0, -height % 4)
+        maps = torch.tanh(self.down(nn.functional.pad(images, edges, mode="replicate")))
+        fine = nn.functional.interpolate(maps, scale_factor=4)
+        return self.head(fine)[..., :height, :width]
+
+
+@pytest.mark.parametrize("shape", [(64, 64), (61, 83), (50, 30), (33, 97)])
+def test_tiles_of_a_strided_model_begin_on_its_stride(tmp_path, shape):
+    image, model = scene(*shape), Strided()
+    with torch.no_grad():
+        whole = model.eval()(torch.from_numpy(image)[None]).argmax(1)[0].numpy()
+
+    def read(row, col, height, width):
+        assert row + height <= shape[0]
+        assert col + width <= shape[1]
+        return image[:, row : row + height, col : col + width]
+
+    found = predict_scene(
+        model,
+        read,
+        shape,
+        tmp_path / "classes.npy",
+        standardise=lambda x: x,
+        tile=32,
+        overlap=8,
+        multiple=4,
+    )
+    assert np.array_equal(found, whole)
+
+
 def test_without_overlap_seams_show(tmp_path):
     image, model = scene(48, 48), Blurred()
     with torch.no_grad():

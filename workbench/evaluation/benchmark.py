@@ -90,13 +90,18 @@ class Bench:
             judged(logits, task.test),
             dict(zip(task.test.ids, task.test.groups, strict=True)),
         )
+        notes = {"best_step": str(run.best_step), "protocol": str(protocol)}
+        if protocol.features_stay:
+            notes["flops"] = (
+                "of the head alone; the encoder's one pass over the images is not counted"
+            )
         return CellResult(
             record.grouped([group[i] for i in record.images]),
             task.stamp,
             cost,
             seeds={**run.seeds, "head": cell.seed},
             curve=tuple((look.step, look.val_score) for look in run.history),
-            notes={"best_step": str(run.best_step), "protocol": str(protocol)},
+            notes=notes,
         )
 
 

@@ -165,6 +165,7 @@ def compare_models(
         raise EvaluationError(
             f"A comparison needs at least two models, but has {', '.join(predictions) or 'none'}."
         )
+    _require_labels(truth)
     maps = {
         str(name): as_predictions(str(name), given, truth).of(truth.ids)
         for name, given in predictions.items()
@@ -210,6 +211,15 @@ def _targets(
     positive_spacing(size)
     ignored = ignore_index if ignore_index is not None else found.ignore_index
     return replace(found, model="target", classes=names, gsd=size, ignore_index=ignored)
+
+
+def _require_labels(truth: Predictions) -> None:
+    ignored = truth.ignore_index
+    if ignored is not None and not any((np.asarray(m) != ignored).any() for m in truth.maps):
+        raise EvaluationError(
+            f"A comparison needs a labelled pixel, but all of the {len(truth.ids)} targets hold "
+            f"the ignored {ignored} only.\nIs ignore_index right?"
+        )
 
 
 def _groups(groups: Mapping[str, Any], ids: Sequence[str]) -> list[Any]:

@@ -43,7 +43,8 @@ class Cost:
     parameters_trained: int
     """Parameters that were trained, head included."""
     flops: float
-    """Floating point operations of training; NaN if not counted."""
+    """Floating point operations of training; NaN if not counted. Where features of a frozen encoder
+    were computed once, of the head alone; the row's notes then say so under "flops"."""
     seconds: float
     """Wall time of training and judging, s."""
     peak_memory_mb: float

@@ -14,6 +14,7 @@ import pandas as pd
 
 from workbench.errors import EvaluationError
 from workbench.evaluation.statistics_seeds import score_of_seeds, summarise_seeds
+from workbench.training.validation import step_to_share
 
 FREE = ("seed", "draw")
 """Columns of a cell in which the rows of one point differ."""
@@ -210,7 +211,4 @@ def _looks(frame: pd.DataFrame, lines: Sequence[str]) -> pd.DataFrame:
 
 def _first_look(run: pd.DataFrame, share: float) -> float:
     """Step of the first look at a share of the last one's score; NaN if that is not above zero."""
-    final = run["score"].iloc[-1]
-    if not final > 0:
-        return math.nan
-    return float(run.loc[run["score"] >= share * final, "step"].iloc[0])
+    return step_to_share(run["step"].tolist(), run["score"].tolist(), share)

@@ -66,7 +66,9 @@ class FeatureCache:
         self.folder, self.batch_size, self.device = folder, batch_size, torch.device(device)
         self.passes = 0
         """How often an encoder went over a set of images."""
-        self._known: dict[str, FrozenFeatures] = {}
+        self._known: dict[str, tuple[list[Tensor], tuple[int, int]]] = {}
+        # two tasks may share images and ids: targets are the examples' own, held to keep their id
+        self._targets: dict[int, tuple[Examples, Tensor]] = {}
         self._digests: dict[tuple[str, tuple[tuple[int, int], ...]], str] = {}
 
     def of(self, model: nn.Module, examples: Examples, standardise: Standardise) -> FrozenFeatures:
@@ -80,7 +82,14 @@ class FeatureCache:
         key = self.key(model, examples, standardise)
         if key not in self._known:
             self._known[key] = self._found(key, model, examples, standardise)
-        return self._known[key]
+        maps, size = self._known[key]
+        return FrozenFeatures(maps, size, self._targets_of(examples))
+
+    def _targets_of(self, examples: Examples) -> Tensor:
+        if id(examples) not in self._targets:
+            targets = torch.stack([examples[i][1] for i in range(len(examples))])
+            self._targets[id(examples)] = examples, targets
+        return self._targets[id(examples)][1]
 
     def key(self, model: nn.Module, examples: Examples, standardise: Standardise) -> str:
         """Stand for weights, images and standardisation: 20 hexadecimal digits."""
@@ -108,12 +117,10 @@ class FeatureCache:
 
     def _found(
         self, key: str, model: nn.Module, examples: Examples, standardise: Standardise
-    ) -> FrozenFeatures:
-        targets = torch.stack([examples[i][1] for i in range(len(examples))])
+    ) -> tuple[list[Tensor], tuple[int, int]]:
         path = None if self.folder is None else self.folder / f"{key}.safetensors"
         if path is not None and path.is_file():
-            maps, size = _read(path)
-            return FrozenFeatures(maps, size, targets)
+            return _read(path)
         self.passes += 1
         maps, size = _computed(model, examples, standardise, self.batch_size, self.device)
         if path is not None:
@@ -121,7 +128,7 @@ class FeatureCache:
             with whole_file(path) as unfinished:
                 save_file(tensors, unfinished, metadata={"size": f"{size[0]} {size[1]}"})
             log.info("features of %d images in %s", len(examples), path)
-        return FrozenFeatures(maps, size, targets)
+        return maps, size
 
 
 def _bytes(tensor: Tensor) -> bytes:

@@ -22,7 +22,7 @@ from workbench.training.protocols import (
     encoder_parameters,
     trained_parameters,
 )
-from workbench.training.validation import ValidationScore, task_loss
+from workbench.training.validation import ValidationScore, step_to_share, task_loss
 
 log = logging.getLogger(__name__)
 
@@ -42,20 +42,24 @@ class FinetuneResult:
     encoder_parameters_trained: int
     """Those of the encoder among them."""
     flops: float
-    """Floating point operations of all steps, as counted on the first; 0 for kNN."""
+    """Floating point operations of all steps, as counted on the first; 0 for kNN. Of the head alone
+    where features were computed once: the pass of the frozen encoder is not among them."""
     seconds: float
     """Wall time."""
     seeds: dict[str, int] = field(default_factory=dict)
     """What was seeded."""
 
-    def steps_to(self, share: float = 0.95) -> int:
-        """Give the first step at which the validation score is this share of its best.
+    def steps_to(self, share: float = 0.95) -> float:
+        """Give the first step at which the validation score is this share of its final one.
 
         Args:
-            share: In (0, 1]; scores are at most 1 and usually positive.
+            share: In (0, 1].
+
+        Returns:
+            As `step_to_share`: NaN if the final score is not above zero.
         """
-        best = max(look.val_score for look in self.history)
-        return next(look.step for look in self.history if look.val_score >= share * best)
+        steps, scores = zip(*((look.step, look.val_score) for look in self.history), strict=True)
+        return step_to_share(steps, scores, share)
 
 
 def finetune(

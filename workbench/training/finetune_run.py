@@ -15,7 +15,7 @@ from workbench.training.features import FrozenFeatures, Standardise
 from workbench.training.finetune_settings import FinetuneSettings
 from workbench.training.protocols import Protocol, rate_factors, set_training
 from workbench.training.schedules import along_cosine
-from workbench.training.validation import Loss, ValidationScore
+from workbench.training.validation import Loss, ValidationScore, is_labelled
 
 
 @dataclass(frozen=True)
@@ -115,6 +115,7 @@ class Run:
         # of a frozen encoder nothing needs to be kept, and it may be large
         self.changing: nn.Module = model.decoder if protocol.features_stay else model  # type: ignore[assignment]
         self.flops = 0.0
+        self.has_learned = False
 
     def train(self, progress: Callable[[int, int], None] | None) -> tuple[list[Look], int]:
         """Do all steps; the model ends with the weights of the best look."""
@@ -131,6 +132,8 @@ class Run:
                     best, kept = history[-1], self.state()
             if progress is not None:
                 progress(step + 1, total)
+        if not self.has_learned:
+            raise _unlabelled("training", total)
         self.changing.load_state_dict(kept)
         return history, best.step
 
@@ -160,6 +163,8 @@ class Run:
         self.optimiser.zero_grad(set_to_none=True)
         logits, targets = self.parts[0].logits(batch, self.turn)
         loss = self.loss(logits, targets)
+        if not self.has_learned:
+            self.has_learned = is_labelled(targets, self.examples.ignore_index)
         loss.backward()
         return float(loss.detach())
 
@@ -187,12 +192,23 @@ class Run:
         """Judge the validation part."""
         self.model.eval()
         score, losses, size = ValidationScore(self.examples), [], self.settings.batch_size
+        labelled = False
         for first in range(0, len(self.parts[1]), size):
             rows = np.arange(first, min(first + size, len(self.parts[1])))
             logits, targets = self.parts[1].logits(rows)
             losses.append(float(self.loss(logits, targets)) * len(rows))
+            labelled = labelled or is_labelled(targets, self.examples.ignore_index)
             score.add(logits, targets)
+        if not labelled:
+            raise _unlabelled("validation", len(losses))
         return Look(step, train_loss, sum(losses) / len(self.parts[1]), score.value)
 
     def state(self) -> dict[str, Tensor]:
         return copy.deepcopy(self.changing.state_dict())
+
+
+def _unlabelled(part: str, batches: int) -> TrainingError:
+    return TrainingError(
+        f"The {part} part needs a label, but all {batches} batches of it have only ignored "
+        "pixels.\nIs ignore_index right, and do the label maps cover these images?"
+    )

@@ -89,8 +89,10 @@ def predict_scene(
 ) -> NDArray[np.uint8]:
     """Predict the class of each pixel of a scene, tile by tile; memory does not grow with it.
 
-    Where the overlap is as wide as what the model sees of a pixel's surroundings, and a multiple
-    of its largest stride, no seam shows: the result is that of the whole scene at once.
+    Where the overlap is as wide as what the model sees of a pixel's surroundings, and tile and
+    overlap are multiples of its largest stride, no seam shows: the result is that of the whole
+    scene at once. The scene is then continued at the right and at the bottom with its last pixels
+    up to a multiple of the stride, as `SegmentationModel` does, so that every tile begins on it.
 
     Args:
         model: (B, C, h, w) to (B, K, h, w) logits, K at most 256; it is put into eval mode.
@@ -117,17 +119,16 @@ def predict_scene(
             f"overlap={overlap}, tile={tile}, batch_size={batch_size}, multiple={multiple}."
         )
     height, width = (even_side(n, tile, overlap, multiple) for n in shape)
-    plan = [
-        (row, col)
-        for row in pieces(shape[0], height, overlap if height < shape[0] else 0)
-        for col in pieces(shape[1], width, overlap if width < shape[1] else 0)
-    ]
+    rows, cols = (
+        _axis(n, side, overlap, multiple) for n, side in zip(shape, (height, width), strict=True)
+    )
+    plan = [(row, col) for row in rows for col in cols]
     model.eval().to(device)
     with whole_file(out) as unfinished:
         found = np.lib.format.open_memmap(unfinished, "w+", np.uint8, shape)
         done = 0
         for group in _groups(plan, batch_size):
-            windows = [read(r.start, c.start, height, width) for r, c in group]
+            windows = [_window(read, r.start, c.start, (height, width), shape) for r, c in group]
             stored = torch.from_numpy(np.stack(windows))
             for (row, col), classes in zip(
                 group, _classes(model, standardise(stored.to(device))), strict=True
@@ -143,6 +144,29 @@ def predict_scene(
         del found
     mapped: NDArray[np.uint8] = np.load(out, mmap_mode="r")
     return mapped
+
+
+def _axis(length: int, tile: int, overlap: int, multiple: int) -> list[Piece]:
+    """Tiles of an axis that begin on a multiple of the stride, if tile and overlap are ones."""
+    if tile >= length:
+        return pieces(length, tile, 0)
+    aligned = tile % multiple == 0 and overlap % multiple == 0
+    whole = -(-length // multiple) * multiple if aligned else length
+    found = [
+        Piece(p.start, (p.keep[0], min(p.keep[1], length))) for p in pieces(whole, tile, overlap)
+    ]
+    return [p for p in found if p.keep[0] < p.keep[1]]
+
+
+def _window(
+    read: ReadWindow, row: int, col: int, size: tuple[int, int], shape: tuple[int, int]
+) -> NDArray[Any]:
+    """Read a tile; what of it lies beyond the scene continues the last pixels."""
+    height, width = min(size[0], shape[0] - row), min(size[1], shape[1] - col)
+    found = read(row, col, height, width)
+    if (height, width) == size:
+        return found
+    return np.pad(found, ((0, 0), (0, size[0] - height), (0, size[1] - width)), mode="edge")
 
 
 @torch.no_grad()

@@ -106,6 +106,8 @@ def set_training(model: nn.Module, protocol: Protocol) -> None:
     """Put a model into training mode, but keep frozen parts in eval mode (unless as published)."""
     model.train()
     encoder: Any = model.encoder
+    if protocol.lora_rank and getattr(encoder, "encoder", encoder).adapter is not None:
+        getattr(encoder, "encoder", encoder).adapter.eval()  # frozen: its BatchNorm stays too
     if protocol.as_published or protocol.name in ("scratch", "full"):
         return
     encoder.eval()

@@ -3,7 +3,8 @@
 The scores that are reported come from `workbench.evaluation`; this one only says how learning goes.
 """
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import torch
@@ -46,6 +47,7 @@ def task_loss(examples: Examples, settings: FinetuneSettings) -> Loss:
             f"The loss {chosen!r} is for {' and '.join(_FITTING[chosen])}, but the task is "
             f"{examples.kind!r}.\nUse loss='auto'."
         )
+    classes, ignored = len(examples.class_names), examples.ignore_index
     if chosen == "boundary":
         from workbench.training.boundary_loss import BoundaryWeightedLoss
 
@@ -53,14 +55,59 @@ def task_loss(examples: Examples, settings: FinetuneSettings) -> Loss:
             "ignore_index": examples.ignore_index,
             **(settings.boundary or {}),
         }
-        weighted: Loss = BoundaryWeightedLoss(**options)
-        return weighted
+        return _within(BoundaryWeightedLoss(**options), classes, ignored)
     if chosen == "cross_entropy":
-        ignored = -100 if examples.ignore_index is None else examples.ignore_index
-        return lambda logits, target: _cross_entropy(logits, target, ignored)
+        left = -100 if ignored is None else ignored
+        return _within(
+            lambda logits, target: _cross_entropy(logits, target, left), classes, ignored
+        )
     if chosen == "bce":
         return functional.binary_cross_entropy_with_logits
     return _density_error
+
+
+def _within(loss: Loss, classes: int, ignored: int | None) -> Loss:
+    """Refuse labels outside the legend before a loss sees them."""
+
+    def checked(logits: Tensor, target: Tensor) -> Tensor:
+        strange = (target < 0) | (target >= classes)
+        if ignored is not None:
+            strange &= target != ignored
+        if strange.any():
+            found = ", ".join(str(v) for v in target[strange].unique()[:5].tolist())
+            raise TrainingError(
+                f"Labels must be 0 to {classes - 1} or the ignored {ignored}, but "
+                f"{int(strange.sum())} of a batch are not ({found}).\nIs this the right legend?"
+            )
+        return loss(logits, target)
+
+    return checked
+
+
+def is_labelled(target: Tensor, ignored: int | None) -> bool:
+    """Whether a batch of targets, of any kind, has anything to learn from or to judge by."""
+    known = ~torch.isnan(target) if target.is_floating_point() else target != ignored
+    return bool(torch.as_tensor(known).any())
+
+
+def step_to_share(steps: Sequence[int], scores: Sequence[float], share: float = 0.95) -> float:
+    """Give the step of the first look whose score is at least a share of the final one.
+
+    The final score is that of the last look, not the best; looks without a score do not count.
+    This is the one definition of the time to a share, of single runs and of studies.
+
+    Args:
+        steps: Of the looks, rising.
+        scores: After these steps.
+        share: In (0, 1].
+
+    Returns:
+        The step; NaN if the final score is not above zero.
+    """
+    looks = [(step, s) for step, s in zip(steps, scores, strict=True) if not math.isnan(s)]
+    if not looks or not looks[-1][1] > 0:
+        return math.nan
+    return float(next(step for step, score in looks if score >= share * looks[-1][1]))
 
 
 def _cross_entropy(logits: Tensor, target: Tensor, ignored: int) -> Tensor:
