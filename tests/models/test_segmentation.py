@@ -53,7 +53,7 @@ def test_every_combination_that_makes_sense_labels_pixels(kind, decoder):
 @torch.no_grad()
 @pytest.mark.parametrize(
     ("kind", "decoder"),
-    [("standard", "unet"), ("standard", "deeplabv3+"), ("detail", "unet"), ("vit", "upconv")],
+    [(e, d) for e in RESNETS for d in ("unet", "deeplabv3+")] + [("vit", "upconv")],
 )
 def test_264_pixels_are_padded_and_cut_back(kind, decoder):
     """16 and 32 do not divide 264: as if the last pixels went on to the right and below."""
