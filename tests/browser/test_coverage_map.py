@@ -267,16 +267,15 @@ def test_a_click_in_the_widget_asks_python_for_pictures(plan, open_page, tmp_pat
     asked = page.evaluate("() => window.sent.find((m) => m.kind === 'card')")
     assert asked["id"] == plan["location_id"][0]
     dot = base64.b64encode(b"").decode()
-    card = {
-        "dates": [{"date": "2022-05-01", "tile": "<b>t</b>", "image": dot, "spectrum": [0.1, 0.3]}]
-    }
+    date = {"date": "2022-05-01", "tile": "<b>t</b>", "image": dot, "spectrum": [0.1, 0.3]}
+    card = {"dates": [date], "of": 3}
     about = {"nm": [500.0, 900.0], "units": "reflectance", "told": "how it was made"}
     page.evaluate(
         "(message) => window.answer(message)",
         {"kind": "card", "id": asked["id"], "card": card, "about": about},
     )
     frame.locator(".wb-card svg path").first.wait_for(state="attached")
-    assert "how it was made" in frame.locator(".wb-card").inner_text()
+    assert "1 of 3 stored dates. how it was made" in frame.locator(".wb-card").inner_text()
 
 
 @pytest.fixture

@@ -42,7 +42,7 @@ function drawCard(place, card, about) {
   });
   if (about.nm.length > 1) place.appendChild(spectra(card, about, colour));
   const told = place.appendChild(document.createElement("small"));
-  told.textContent = about.told;
+  told.textContent = card.dates.length + " of " + card.of + " stored dates. " + about.told;
 }
 
 function spectra(card, { nm, units }, colour) {
@@ -60,7 +60,7 @@ function spectra(card, { nm, units }, colour) {
   const x = (w) => left + ((w - nm[0]) / (nm[nm.length - 1] - nm[0])) * (wide - left - 6), y = (v) => 6 + (1 - (v - bottom) / (top - bottom)) * (high - foot - 8);
   for (const v of [bottom, top]) make(svg, "text", { x: left - 4, y: y(v) + 4, "text-anchor": "end" }, Number(v.toPrecision(2)).toString());
   for (const w of [nm[0], nm[nm.length - 1]]) make(svg, "text", { x: x(w), y: high - 5, "text-anchor": w === nm[0] ? "start" : "end" }, Math.round(w) + " nm");
-  make(svg, "text", { x: (left + wide) / 2, y: high - 5, "text-anchor": "middle" }, units);
+  make(svg, "text", { x: wide - 6, y: 10, "text-anchor": "end" }, units);
   make(svg, "path", { d: `M${left} 6V${y(bottom)}H${wide - 6}`, fill: "none", stroke: "#b9c0c7" });
   card.dates.forEach(({ spectrum }, k) => {
     let path = "", pen = false;

@@ -124,6 +124,12 @@ function selectionTools(map, { n, quads, paint, locationId, title, repaint }) {
     setTimeout(() => URL.revokeObjectURL(link.href), 1000);
   }
 
+  function draw(b) {
+    const a = corners[0];
+    if (mode !== "rectangle") corners.push(b);
+    else if (!b.equals(a)) corners = [a, L.latLng(a.lat, b.lng), b, L.latLng(b.lat, a.lng)];
+  }
+
   map.on("mousedown", (event) => {
     if (mode !== "rectangle" && mode !== "lasso") return;
     corners = [event.latlng];
@@ -131,14 +137,12 @@ function selectionTools(map, { n, quads, paint, locationId, title, repaint }) {
   });
   map.on("mousemove", (event) => {
     if (!corners) return;
-    if (mode === "rectangle") {
-      const a = corners[0], b = event.latlng;
-      corners = [a, L.latLng(a.lat, b.lng), b, L.latLng(b.lat, a.lng)];
-    } else corners.push(event.latlng);
+    draw(event.latlng);
     preview.setLatLngs(corners);
   });
   map.on("mouseup", (event) => {
     if (!corners) return;
+    draw(event.latlng); // moves may be dropped on a busy machine; the corner is where the button is let go
     const ring = corners;
     corners = null;
     preview.remove();

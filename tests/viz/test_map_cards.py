@@ -1,0 +1,93 @@
+"""Cards of locations against the pixels of a store that was really cut."""
+
+import base64
+import io
+import logging
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from workbench.extraction import (
+    PatchStore,
+    ViewRules,
+    drop_duplicates,
+    extract_patches,
+    temporal_views,
+)
+from workbench.readers.enmap import discover_enmap
+from workbench.synthetic import simulate_campaign
+from workbench.viz import map_cards
+from workbench.viz.map_cards import location_card
+from workbench.viz.maps import MapWidget, coverage_map, location_cards
+from workbench.viz.patch_images import UNUSABLE
+
+
+@pytest.fixture(scope="module")
+def cut(tmp_path_factory):
+    """A small simulated campaign, extracted."""
+    logging.getLogger("workbench").setLevel(logging.ERROR)  # it is full of damaged products
+    truth = simulate_campaign(tmp_path_factory.mktemp("campaign"), tile_size=48, n_tiles=17)
+    tiles, _ = drop_duplicates(discover_enmap(truth.products)[0])
+    plan = temporal_views(tiles, ViewRules(patch_size=8))
+    done = extract_patches(plan, tiles, tmp_path_factory.mktemp("patches"), workers=1)
+    return SimpleNamespace(
+        tiles=tiles, plan=plan, store=PatchStore(done.path), manifest=done.manifest
+    )
+
+
+@pytest.fixture(scope="module")
+def longest(cut):
+    return cut.manifest["location_id"].value_counts().index[0]
+
+
+def test_a_card_holds_each_date_with_the_mean_of_its_clear_pixels(cut, longest):
+    card = location_card(cut.store, cut.manifest, longest)
+    rows = cut.manifest[cut.manifest["location_id"] == longest].sort_values("acquired")
+    assert card["of"] == len(rows) == len(card["dates"]) > 1
+    assert [d["date"] for d in card["dates"]] == [f"{t:%Y-%m-%d}" for t in rows["acquired"]]
+    contract = cut.store.contract
+    for date, place in zip(card["dates"], rows["place"], strict=True):
+        pixels = contract.physical(cut.store.pixels(place)).astype(np.float64)
+        pixels[:, cut.store.quality(place) & UNUSABLE != 0] = np.nan
+        for told, band in zip(date["spectrum"], pixels, strict=True):
+            known = band[np.isfinite(band)]
+            assert told is None if not len(known) else told == pytest.approx(known.mean(), abs=1e-4)
+        picture = Image.open(io.BytesIO(base64.b64decode(date["image"])))
+        assert picture.size == (8, 8)
+        assert picture.mode == "RGB"
+
+
+def test_long_series_keep_their_first_and_last_date(cut, longest, monkeypatch):
+    whole = location_card(cut.store, cut.manifest, longest)
+    monkeypatch.setattr(map_cards, "MOST_DATES", 2)
+    thinned = location_card(cut.store, cut.manifest, longest)
+    assert thinned["of"] == whole["of"]
+    ends = [whole["dates"][0], whole["dates"][-1]]
+    assert [d["date"] for d in thinned["dates"]] == [d["date"] for d in ends]
+
+
+def test_a_page_gets_the_longest_series_and_says_how_many(cut):
+    cards = location_cards(cut.store, cut.manifest, most=3)
+    length = cut.manifest["location_id"].value_counts()
+    assert [cards.of[name]["of"] for name in cards.of] == length.iloc[:3].tolist()
+    page = coverage_map(cut.plan, cut.tiles, cards=cards).page
+    assert f"Pictures of 3 of {len(cut.plan):,} locations are in this page" in page
+    assert cards.of[next(iter(cards.of))]["dates"][0]["image"] in page
+
+
+def test_a_widget_reads_a_card_when_it_is_asked(cut, longest, monkeypatch):
+    widget = MapWidget(coverage_map(cut.plan, cut.tiles), cut.manifest, store=cut.store)
+    sent = []
+    monkeypatch.setattr(widget, "send", sent.append)
+    widget._answer(None, {"kind": "card", "id": longest}, [])
+    widget._answer(None, {"kind": "card", "id": "nowhere"}, [])
+    assert sent[0]["card"] == location_card(cut.store, cut.manifest, longest)
+    assert len(sent[0]["about"]["nm"]) == len(sent[0]["card"]["dates"][0]["spectrum"])
+    assert sent[1]["card"] is None
+
+
+def test_a_location_that_was_not_cut_is_named(cut):
+    with pytest.raises(ValueError, match="'nowhere' is none"):
+        location_cards(cut.store, cut.manifest, ["nowhere"])
