@@ -14,6 +14,7 @@ from workbench.evaluation.study_files import EncoderPlan
 from workbench.evaluation.tasks import Task
 from workbench.training.checkpoint import load_checkpoint
 from workbench.training.encoders import build_encoder
+from workbench.training.small_runs import scale_of
 
 _OF_ENCODER = ("token_size", "size", "stem", "depth")
 
@@ -70,6 +71,26 @@ class CellEncoders:
                 "there.\nMake them with `workbench pretrain`, or say where they are."
             )
         return path
+
+
+def plan_of_scale(encoder: str, scale: str) -> EncoderPlan:
+    """Make random encoders as `training.small_runs.small_encoder` does at a scale.
+
+    Args:
+        encoder: "spectral_vit", "vit", "spectral_resnet50" or "resnet".
+        scale: Key of `training.small_runs.SCALES`.
+
+    Raises:
+        TrainingError: If there is no such scale.
+    """
+    size = scale_of(scale)
+    if not encoder.endswith("vit"):
+        return EncoderPlan(factory=encoder)
+    options: dict[str, Any] = {"token_size": size.token_size}
+    if isinstance(size.vit, str):
+        return EncoderPlan(factory=encoder, options={**options, "size": size.vit})
+    options |= {"size": list(size.vit), "adapter": encoder == "spectral_vit"}
+    return EncoderPlan(factory="ViTEncoder", options=options)
 
 
 def _for_task(factory: str, task: Task) -> dict[str, Any]:
