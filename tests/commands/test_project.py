@@ -24,7 +24,8 @@ def call(monkeypatch, *arguments: str) -> int:
 def test_help_tells_the_story_in_the_order_of_work(monkeypatch, capsys):
     assert call(monkeypatch, "--help") == 0
     told = capsys.readouterr().out
-    names = ["init", "doctor", "lab", "catalog", "tiles", "plan", "extract", "run", "runs"]
+    names = ["init", "doctor", "lab", "catalog", "tiles", "plan", "extract", "pretrain", "finetune"]
+    names += ["sweep", "table", "compare", "run", "runs"]
     places = [re.search(rf"(?m)^\W*{name}  ", told).start() for name in names]
     assert places == sorted(places)
     assert "--install-completion" in told

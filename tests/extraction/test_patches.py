@@ -208,6 +208,19 @@ def test_a_cluster_gives_what_one_process_gives(extracted, campaign, tmp_path):
     )
 
 
+def test_a_scheduler_elsewhere_gives_the_same(extracted, campaign, tmp_path):
+    from distributed import LocalCluster
+
+    with LocalCluster(
+        n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None
+    ) as cluster:
+        found = extract_patches(
+            campaign.plan, campaign.tiles, tmp_path, scheduler=cluster.scheduler_address
+        )
+    assert_geodataframe_equal(found.manifest, extracted.manifest)
+    assert_geodataframe_equal(found.rejected, extracted.rejected)
+
+
 def test_progress_is_one_line(campaign, tmp_path, capsys):
     extract_patches(campaign.plan, campaign.tiles, tmp_path, workers=1, progress=print_progress)
     lines = capsys.readouterr().err.split("\r")

@@ -216,6 +216,9 @@ def test_progress_tells_numbers_and_escapes_the_label(capsys):
     assert 'value="3" max="19"' in html
     assert "1,234 patches cut · 5 rejected · 1 unreadable" in html
     assert "<b>" not in html
+    assert "tiles/s" not in html  # no rate is known from one look
+    later = progress_html("Cutting", Progress(3, 19, 1234, 5, 1), rate=0.5)
+    assert "0.5 tiles/s · about 32 s to go" in later
     progress_bar()(Progress(1, 1, 1, 0, 0))  # outside a notebook nothing is replaced
     assert "Traceback" not in capsys.readouterr().out
 

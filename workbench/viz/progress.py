@@ -1,5 +1,6 @@
 """How far an extraction or a study is, as a bar in a notebook that needs no widget."""
 
+import time
 from collections.abc import Callable
 from html import escape
 
@@ -22,16 +23,26 @@ def progress_bar(label: str = "Cutting patches") -> Callable[[Progress], None]:
     from IPython.display import HTML, display
 
     handle = display(HTML(progress_html(label, None)), display_id=True)
+    first: list[tuple[float, int]] = []  # when, and how many tiles were done: some by earlier runs
 
     def show(progress: Progress) -> None:
+        now = time.perf_counter()
+        first.append((now, progress.tiles_done))
+        spent, done = now - first[0][0], progress.tiles_done - first[0][1]
+        rate = done / spent if done and spent > 0 else None
         if handle is not None:  # outside a notebook there is nothing to replace
-            handle.update(HTML(progress_html(label, progress)))
+            handle.update(HTML(progress_html(label, progress, rate)))
 
     return show
 
 
-def progress_html(label: str, progress: Progress | None) -> str:
+def progress_html(label: str, progress: Progress | None, rate: float | None = None) -> str:
     """Write the bar for one moment; None for the start.
+
+    Args:
+        label: What is being done.
+        progress: How far it is.
+        rate: Tiles per second of this run, from which the rest is guessed; None: not known yet.
 
     Example:
         >>> progress_html("Cutting", Progress(1, 4, 20, 3, 0))[45:]
@@ -44,6 +55,9 @@ def progress_html(label: str, progress: Progress | None) -> str:
         f"{progress.patches:,} patches cut · {progress.rejected:,} rejected · "
         f"{progress.failed:,} unreadable tiles"
     )
+    if rate:
+        left = (progress.tiles - progress.tiles_done) / rate
+        told += f" · {rate:.3g} tiles/s · about {left:.0f} s to go"
     value = f'value="{progress.tiles_done}" max="{max(progress.tiles, 1)}"'
     return f"<div><progress {value}></progress> {told}</div>"
 
@@ -78,7 +92,9 @@ def study_html(label: str, note: CellNote | None, seconds: float = 0.0) -> str:
     if note is None:
         return f"<div><progress></progress> {escape(label)}: starting</div>"
     left = seconds / note.number * (note.total - note.number)
-    told = f"{note.number} of {note.total} · {seconds:.0f} s · about {left:.0f} s to go"
+    told = f"{note.number} of {note.total} · {seconds:.0f} s"
+    told += f" · {note.number / seconds:.2g} a second" if seconds > 0 else ""
+    told += f" · about {left:.0f} s to go"
     if note.reason:
         told += f" · failed: {escape(note.reason)}"
     value = f'value="{note.number}" max="{max(note.total, 1)}"'
