@@ -202,7 +202,8 @@ def test_patches_are_sorted_and_filtered(page, inspector):
     large = {p.id for p in inspector if p.largest >= 256}
     assert 0 < len(large) < len(inspector)
     assert set(page.evaluate(order)) == large
-    assert page.locator("#count").inner_text() == f"{len(large)} of 30 pass"
+    told = "(told) => document.getElementById('count').textContent === told"
+    page.wait_for_function(told, arg=f"{len(large)} of 30 pass")  # with the next picture drawn
     page.select_option("#filter-size", "0")
     page.select_option("#filter-class", "1")
     watery = {p.id for p in inspector if 1 in p.differing}
