@@ -71,8 +71,12 @@ def count(page, css):
 def look_at(page, geometry, zoom=11):
     centre = geometry.centroid
     ask = f"([x, y, z]) => {{ {MAP}.setView([y, x], z, {{animate: false}}); }}"
-    page.evaluate(ask, [centre.x, centre.y, zoom])
-    page.wait_for_timeout(200)
+    at = f"() => [{MAP}.getCenter().lng, {MAP}.getCenter().lat, {MAP}.getZoom()]"
+    for _ in range(20):  # a page that is still laid out may move the map once more
+        page.evaluate(ask, [centre.x, centre.y, zoom])
+        page.wait_for_timeout(200)
+        if page.evaluate(at) == pytest.approx([centre.x, centre.y, zoom], abs=0.01):
+            break
     box = page.locator(".folium-map").bounding_box()
     return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
 
@@ -170,6 +174,7 @@ def test_a_rectangle_selects_what_python_selects_and_is_saved(page, plan, tmp_pa
     east, south = degrees(page, x + 90, y + 50)
     expected = set(select_locations(plan, bounds=(west, south, east, north))["location_id"])
     assert 0 < len(expected) < len(plan)
+    page.wait_for_timeout(200)
     assert count(page, "#wb-selected") == len(expected)
     with page.expect_download() as download:
         page.locator("#wb-save").click()
