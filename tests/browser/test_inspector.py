@@ -255,17 +255,17 @@ def test_votes_are_blind_kept_and_taken_along(page, inspector, tmp_path):
     assert not page.locator("#scores").is_visible()
     options = page.locator("#sort option").all_inner_texts()
     assert not any("right" in option for option in options)
-    for key in "1231":
-        before = page.evaluate("() => inspector.state.at")
+    ids = [patch.id for patch in inspector.ranked()]
+    for key, shown in zip("1231", ids, strict=False):
+        page.wait_for_function("(id) => document.body.dataset.patch === id", arg=shown)
         page.keyboard.press(key)
-        page.wait_for_function("(n) => inspector.state.at === n + 1", arg=before)
     tally = page.locator("#ballot [role=status]").get_by_text("4 of 30 voted", exact=True)
     tally.wait_for()
     with page.expect_download() as download:
         page.get_by_text("Download votes").click()
     download.value.save_as(tmp_path / "votes.json")
     votes = read_votes(tmp_path / "votes.json", comparison=inspector.comparison)
-    assert votes["patch"].tolist() == [patch.id for patch in inspector.ranked()[:4]]
+    assert votes["patch"].tolist() == ids[:4]
     assert votes["choice"].tolist() == ["left", "tie", "right", "left"]
     sides = page.evaluate("() => inspector.set.patches.map((p) => firstIsLeft(0, 'rater 1', p.id))")
     assert 8 <= sum(sides) <= 22
@@ -277,7 +277,19 @@ def test_votes_are_blind_kept_and_taken_along(page, inspector, tmp_path):
     page.reload()
     page.wait_for_selector("body[data-ready]")
     tally.wait_for()
-    assert page.evaluate("() => inspector.patch.meta.id") == inspector.ranked()[4].id
+    assert page.evaluate("() => inspector.patch.meta.id") == ids[4]
+
+
+TWO_KEYS_AT_ONCE = """() => {
+    const press = (key) => document.dispatchEvent(new KeyboardEvent("keydown", { key }));
+    press("1"), press("2");
+    return [inspector.state.at, Object.values(inspector.state.votes).map((vote) => vote.choice)];
+}"""
+
+
+def test_a_key_pressed_before_the_next_patch_is_drawn_is_no_vote(page):
+    page.keyboard.press("v")
+    assert page.evaluate(TWO_KEYS_AT_ONCE) == [1, ["left"]]
 
 
 def test_two_thousand_patches_keep_few_cards_in_the_page(open_page, tmp_path):

@@ -65,7 +65,7 @@ function openInspector() {
     strip.paint();
     ballot.paint();
     paintTexts();
-    const drawn = app.patch && app.patch.index === index;
+    const drawn = app.isShown();
     document.body.dataset.patch = drawn ? app.patch.meta.id : "";
     if (drawn || index === undefined) {
       document.body.dataset.ready = "true";
@@ -74,7 +74,10 @@ function openInspector() {
     }
   }
 
+  app.isShown = () => Boolean(app.patch) && app.patch.index === app.order[state.at];
+
   function show(patch) {
+    ballot.begin();
     const sameSize = app.patch && app.patch.width === patch.width && app.patch.height === patch.height;
     const hadBands = app.patch?.spectra?.bands ?? 0;
     app.patch = patch;
@@ -141,7 +144,6 @@ function openInspector() {
   };
   app.go = (place) => {
     state.at = Math.max(0, Math.min(app.order.length - 1, place));
-    ballot.begin();
     strip.reveal();
     app.remember();
     app.render();
@@ -185,11 +187,12 @@ function openInspector() {
   app.voted = (index) => ballot.voted(set.patches[index].id);
 
   // ---- what outlives the page, where the browser allows it; and who else is told
-  app.remember = () => { clearTimeout(saving); saving = setTimeout(save, 250); };
-  function save() {
+  app.remember = () => { clearTimeout(saving); saving = setTimeout(app.save, 250); };
+  app.save = () => {
+    clearTimeout(saving);
     const { probe: _, focus: __, playing: ___, at: ____, ...kept } = state;
     try { localStorage.setItem(memory, JSON.stringify({ ...kept, patch: set.patches[app.order[state.at]]?.id })); } catch { /* a notebook's frame has no storage */ }
-  }
+  };
   function recall() {
     try {
       const { patch, ...kept } = JSON.parse(localStorage.getItem(memory)) ?? {};
@@ -291,7 +294,7 @@ function openInspector() {
   app.reorder(remembered < 0 ? undefined : remembered);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", app.rebuild);
   window.addEventListener("resize", app.render);
-  window.addEventListener("pagehide", save);
+  window.addEventListener("pagehide", app.save);
   app.tell("ready", {});
   return app;
 }

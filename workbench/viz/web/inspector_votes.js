@@ -30,15 +30,16 @@ function ballotOf(app) {
 
   const key = (id) => `${state.rater}\n${id}`;
 
+  // A vote is on what is seen: a key that comes before the next patch is drawn counts for neither patch.
   function cast(choice) {
-    if (!state.blind || !app.patch) return;
+    if (!state.blind || !app.isShown()) return;
     const id = app.patch.meta.id, left = firstIsLeft(set.seed, state.rater, id) ? "A" : "B", right = left === "A" ? "B" : "A";
     const vote = {
       patch: id, rater: state.rater, left, choice, preferred: { left, right, tie: "tie" }[choice],
       at: new Date().toISOString(), seconds: Math.round((performance.now() - since) / 100) / 10,
     };
     state.votes = { ...state.votes, [key(id)]: vote };
-    app.remember();
+    app.save();
     app.tell("vote", { vote });
     if (state.at + 1 < app.order.length) app.go(state.at + 1);
     else app.render();
