@@ -3,7 +3,7 @@ import zipfile
 
 import pytest
 
-from workbench.catalog.unpack import sha256_of, unpack_members
+from workbench.catalog.unpack import checksum_of, unpack_members
 from workbench.errors import CatalogError
 
 
@@ -24,7 +24,7 @@ def test_size_and_checksum_of_each_file_are_returned(archive, tmp_path):
     found = unpack_members(path, ["a/*"], tmp_path / "out")
     assert list(found) == ["a/b.txt"]
     assert found["a/b.txt"]["bytes"] == 5
-    assert f"sha256:{found['a/b.txt']['sha256']}" == sha256_of(tmp_path / "out/a/b.txt")
+    assert f"sha256:{found['a/b.txt']['sha256']}" == checksum_of(tmp_path / "out/a/b.txt")
     assert not (tmp_path / "out/c.txt").exists()
 
 

@@ -7,7 +7,7 @@ import shapely
 from workbench.errors import NotebookRunError
 from workbench.execution import RunFolder
 from workbench.execution.artifacts import read_outputs
-from workbench.execution.files import sha256_of
+from workbench.files import sha256_of
 
 matplotlib.use("Agg")
 

@@ -1,13 +1,10 @@
-import hashlib
 import json
 
 import pytest
 
 from workbench.errors import NotebookRunError
 from workbench.execution.files import (
-    atomic_path,
     require_writable,
-    sha256_of,
     write_json,
     write_text,
 )
@@ -18,21 +15,6 @@ def test_a_file_is_replaced_whole(tmp_path):
     write_text(tmp_path / "a" / "b.txt", "zwei ü")
     assert (tmp_path / "a" / "b.txt").read_text(encoding="utf-8") == "zwei ü"
     assert [p.name for p in (tmp_path / "a").iterdir()] == ["b.txt"]
-
-
-def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
-    target = write_text(tmp_path / "b.txt", "old")
-    with pytest.raises(RuntimeError), atomic_path(target) as temporary:  # noqa: PT012
-        temporary.write_text("half")
-        raise RuntimeError
-    assert target.read_text() == "old"
-    assert [p.name for p in tmp_path.iterdir()] == ["b.txt"]
-
-
-def test_the_temporary_name_keeps_the_suffix(tmp_path):
-    with atomic_path(tmp_path / "figure.png") as temporary:
-        assert temporary.suffix == ".png"
-        temporary.write_bytes(b"")
 
 
 def test_json_comes_back_and_nan_is_refused(tmp_path):
@@ -51,8 +33,3 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
         require_writable(tmp_path / "file" / "run")
     assert "--run-dir" in str(caught.value)
     assert str(caught.value).count("\n") == 1
-
-
-def test_sha256_is_that_of_the_bytes(tmp_path):
-    (tmp_path / "a").write_bytes(b"abc" * 100_000)
-    assert sha256_of(tmp_path / "a") == hashlib.sha256(b"abc" * 100_000).hexdigest()

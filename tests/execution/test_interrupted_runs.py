@@ -104,7 +104,7 @@ def test_killed_at_ten_random_moments_the_tables_are_the_same(write_notebook, st
     for name in ("draw", "sum"):
         tables = [run / "tables" / f"{name}.parquet" for run in (tmp_path / "whole", cut)]
         assert tables[0].read_bytes() == tables[1].read_bytes()
-    assert not list(cut.rglob("*.tmp.*"))
+    assert not list(cut.rglob(".*.tmp*"))
     wait_until(lambda: not kernels_in(folder), timeout=5)
 
 

@@ -9,12 +9,13 @@ from pathlib import Path
 
 from workbench.catalog.entries import LocalSource, PackageSource, SimulatedSource
 from workbench.catalog.fetch import RECORD, fetch_package, is_fetched, package_folder
-from workbench.catalog.unpack import sha256_of
+from workbench.catalog.unpack import checksum_of
 from workbench.errors import CatalogError
+from workbench.showing import Sheet, Shown, some
 
 
-@dataclass(frozen=True)
-class Entry:
+@dataclass(frozen=True, repr=False)
+class Entry(Shown):
     """One data set of the catalog."""
 
     name: str
@@ -39,6 +40,21 @@ class Entry:
     """Ground sampling distance in metres."""
     bands: list[str] | None
     """Names of the bands in the files, in their order."""
+
+    def _sheet(self) -> Sheet:
+        told = [
+            ("what it is", " ".join(self.description.split())),
+            ("sensor", self.sensor),
+            ("pixel", None if self.gsd is None else f"{self.gsd:g} m"),
+            ("bands", None if self.bands is None else some(self.bands)),
+            ("source", f"{self.source.type}, layout {self.layout}"),
+            ("on this machine", "yes" if self.is_available() else "no; `fetch()` says how"),
+            ("licence", self.license),
+            ("cite", " ".join(self.citation.split())),
+            ("checksum", self.checksum),
+        ]
+        rows = [(name, value) for name, value in told if value is not None]
+        return Sheet(f"Data set {self.name}", ("", ""), rows)
 
     @property
     def title(self) -> str:
@@ -137,11 +153,11 @@ class Entry:
             return [
                 f"{name} has changed since it was fetched"
                 for name, said in files.items()
-                if sha256_of(self.path / name) != f"sha256:{said['sha256']}"
+                if checksum_of(self.path / name) != f"sha256:{said['sha256']}"
             ]
         if self.checksum is None or isinstance(self.source, SimulatedSource):
             return []
-        found = sha256_of(self.file())
+        found = checksum_of(self.file())
         return [] if found == self.checksum else [f"{self.path} has the checksum {found}"]
 
     def _local(self) -> Iterator[Path]:

@@ -21,7 +21,7 @@ from pathlib import Path
 from platformdirs import user_cache_path
 
 from workbench.catalog.entries import PackageSource
-from workbench.catalog.unpack import sha256_of, unpack_members
+from workbench.catalog.unpack import checksum_of, unpack_members
 from workbench.errors import CatalogError
 
 log = logging.getLogger(__name__)
@@ -126,11 +126,11 @@ def _wheel_in_cache(source: PackageSource, checksum: str) -> Path | None:
     there = sorted(p.name for p in folder.iterdir()) if folder.is_dir() else []
     wheels = [folder / name for name in there if fnmatch.fnmatchcase(name.lower(), wanted.lower())]
     for wheel in wheels:
-        if sha256_of(wheel) == checksum:
+        if checksum_of(wheel) == checksum:
             return wheel
     if wheels:
         raise CatalogError(
-            f"{wheels[0]} must have the checksum {checksum}, but has {sha256_of(wheels[0])}.\n"
+            f"{wheels[0]} must have the checksum {checksum}, but has {checksum_of(wheels[0])}.\n"
             "It is not the file the catalog means; remove it and fetch again."
         )
     return None
@@ -145,7 +145,7 @@ def _download(source: PackageSource, checksum: str) -> Path:
         wheels = sorted(Path(partial).glob("*.whl"))
         if len(wheels) != 1:
             raise CatalogError(_unreachable(source, f"pip left {len(wheels)} wheels, not one"))
-        if (found := sha256_of(wheels[0])) != checksum:
+        if (found := checksum_of(wheels[0])) != checksum:
             raise CatalogError(
                 f"The wheel {wheels[0].name} must have the checksum {checksum}, but has {found}.\n"
                 "Nothing of it was kept. Either the package index serves another file, or the "

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from workbench.catalog.entry import Entry
 from workbench.catalog.problems import did_you_mean
-from workbench.catalog.table import html_table, text_table
 from workbench.catalog.validation import parse_catalog
 from workbench.errors import CatalogError
+from workbench.showing import html_table, text_table
 
 HEADER = ("name", "sensor", "source", "what it is")
 

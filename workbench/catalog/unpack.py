@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from workbench.errors import CatalogError
+from workbench.files import sha256_of
 
 MAX_BYTES = 1 << 30
 """Most bytes one entry may unpack to: 1 GiB."""
@@ -17,10 +18,9 @@ MAX_RATIO = 200
 _CHUNK = 1 << 20
 
 
-def sha256_of(path: Path) -> str:
+def checksum_of(path: Path) -> str:
     """Checksum of a file, as "sha256:" and 64 hexadecimal digits."""
-    with path.open("rb") as file:
-        return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+    return f"sha256:{sha256_of(path)}"
 
 
 def unpack_members(

@@ -1,26 +1,14 @@
-"""Small files beside a manifest that are whole or absent: temporary name, then a rename."""
+"""Records beside a manifest: whole or absent, and read back with their format checked."""
 
-import hashlib
 import json
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from workbench.errors import ManifestError
+from workbench.files import sha256_of, whole_file
 
-
-@contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """Give a temporary path that becomes `path` if the block ends well, and is removed if not."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        yield unfinished
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+__all__ = ["file_checksum", "read_record", "whole_file", "write_record"]
 
 
 def file_checksum(path: Path | str) -> str:
@@ -31,8 +19,7 @@ def file_checksum(path: Path | str) -> str:
     """
     if not Path(path).is_file():
         raise ManifestError(f"A checksum needs a file, but there is none at {path}.")
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return sha256_of(Path(path))
 
 
 def write_record(path: Path, values: Mapping[str, Any]) -> Path:

@@ -23,12 +23,14 @@ from workbench.evaluation.model_scores import ModelScores, mean_of_known, score_
 from workbench.evaluation.predictions import Predictions, as_predictions
 from workbench.evaluation.statistics import PairedDifference, paired_bootstrap
 from workbench.evaluation.verdict import verdict
+from workbench.showing import Sheet, Shown, some
 
+_TESTED = {"miou": "mIoU", "boundary": "Boundary IoU", "area": "area under the curve"}
 Maps = Predictions | Mapping[str, NDArray[Any]]
 
 
-@dataclass(frozen=True)
-class Comparison:
+@dataclass(frozen=True, repr=False)
+class Comparison(Shown):
     """What was found about some models on the same patches."""
 
     ids: tuple[str, ...]
@@ -63,6 +65,15 @@ class Comparison:
         """One row a pair: differences first - second in points, with intervals."""
         return pd.DataFrame([found.row() for found in self.pairs])
 
+    def _sheet(self) -> Sheet:
+        rows = [
+            (f"{pair.first} - {pair.second}", *map(_in_points, pair.tests.values()),
+             "hides a difference" if pair.hides_a_difference else "")
+            for pair in self.pairs
+        ]  # fmt: skip
+        header = ("models", *(f"{name}, points" for name in _TESTED.values()), "")
+        return Sheet(str(self), header, rows)
+
     def __str__(self) -> str:
         tied = [pair for pair in self.pairs if pair.miou.is_tie]
         told = (
@@ -74,8 +85,8 @@ class Comparison:
         return f"{told}\nThe tie that hides most: {self.pairs[0].first} and {self.pairs[0].second}."
 
 
-@dataclass(frozen=True)
-class ModelPair:
+@dataclass(frozen=True, repr=False)
+class ModelPair(Shown):
     """Two models on the same patches; the second one has the worse boundaries, if they differ."""
 
     first: str
@@ -99,6 +110,17 @@ class ModelPair:
     """What the second model loses, in words."""
 
     @property
+    def tests(self) -> dict[str, PairedDifference]:
+        """The three differences by name: miou, boundary, area."""
+        return {name: getattr(self, name) for name in _TESTED}
+
+    def _sheet(self) -> Sheet:
+        rows = [(_TESTED[name], _in_points(test)) for name, test in self.tests.items()]
+        rows.append(("most disputed patches", some(self.ranking["id"].tolist())))
+        caption = f"{self.first} - {self.second}: {self.paragraph}"
+        return Sheet(caption, ("of", "difference in points"), rows)
+
+    @property
     def hides_a_difference(self) -> bool:
         """True if mIoU is tied and a boundary score is not."""
         return self.miou.is_tie and not (self.boundary.is_tie and self.area.is_tie)
@@ -111,12 +133,18 @@ class ModelPair:
     def row(self) -> dict[str, Any]:
         """The pair as one row of a table, in points (hundredths)."""
         found: dict[str, Any] = {"first": self.first, "second": self.second}
-        for name in ("miou", "boundary", "area"):
-            test: PairedDifference = getattr(self, name)
+        for name, test in self.tests.items():
             ends = {"": test.difference, "_low": test.low, "_high": test.high}
             found |= {f"{name}{end}": 100 * value for end, value in ends.items()}
             found[f"{name}_tied"] = test.is_tie
         return {**found, "hides_a_difference": self.hides_a_difference}
+
+
+def _in_points(test: PairedDifference) -> str:
+    """A difference with its interval in hundredths, and whether it is a tie."""
+    low, high = 100 * test.low, 100 * test.high
+    tied = ", tied" if test.is_tie else ""
+    return f"{100 * test.difference:+.2f} [{low:+.2f}, {high:+.2f}]{tied}"
 
 
 def compare_models(
@@ -238,7 +266,7 @@ def _tests(
     rules: dict[str, Any] = {"groups": group, "level": level, "draws": draws}
     return {
         name: paired_bootstrap(getattr(a, name), getattr(b, name), rng=rng, **rules)
-        for name in ("miou", "boundary", "area")
+        for name in _TESTED
     }
 
 

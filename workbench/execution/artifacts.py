@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from workbench.errors import NotebookRunError
-from workbench.execution.files import atomic_path, sha256_of, write_json, write_text
+from workbench.execution.files import write_json, write_text
 from workbench.execution.offline import external_references
 from workbench.execution.stages import run_stage
+from workbench.files import sha256_of, whole_file
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -76,7 +77,7 @@ class RunFolder:
     def table(self, frame: "pd.DataFrame", name: str, *, title: str = "") -> Path:
         """Write a DataFrame as ``tables/NAME.parquet``; a GeoDataFrame becomes GeoParquet."""
         path = self._target("tables", name, ".parquet")
-        with atomic_path(path) as temporary:
+        with whole_file(path) as temporary:
             frame.to_parquet(temporary)
         rows, columns = len(frame), [str(column) for column in frame.columns]
         self._list(path, "table", title, rows=rows, columns=columns, preview=_preview(frame))
@@ -115,7 +116,7 @@ class RunFolder:
             dpi: Resolution in dots per inch.
         """
         path = self._target("figures", name, ".png")
-        with atomic_path(path) as temporary:
+        with whole_file(path, keep_suffix=True) as temporary:
             figure.savefig(temporary, dpi=dpi, bbox_inches="tight")
         self._list(path, "figure", title)
         return path
@@ -142,7 +143,7 @@ class RunFolder:
         shown = {}
         if preview is not None:
             picture = path.with_suffix(".png")
-            with atomic_path(picture) as temporary:
+            with whole_file(picture) as temporary:
                 temporary.write_bytes(preview)
             shown = {"preview": picture.relative_to(self.root).as_posix()}
         self._list(path, "page", title, external=len(external), **shown)

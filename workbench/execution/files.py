@@ -1,18 +1,16 @@
-"""Files that are whole or absent: temporary name in the same folder, then a rename."""
+"""Files of a run: text and JSON written whole, and disks that are full or not to be written."""
 
 import errno
-import hashlib
 import json
-import os
 import shutil
 import tempfile
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from workbench.errors import NotebookRunError
+from workbench.files import whole_file
 
 NEEDED_BYTES = 50_000_000
 """Free space below which no run is begun: records, logs and an executed notebook need as much."""
@@ -21,26 +19,9 @@ NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 """What the system says when a disk, a quota or a limit is full."""
 
 
-@contextmanager
-def atomic_path(target: Path) -> Iterator[Path]:
-    """Give a temporary path beside `target` that becomes `target` when the block ends well.
-
-    The temporary name keeps the suffix, since some writers choose the format by it. If the block
-    raises, the temporary file is removed and an older `target` stays as it was.
-    """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    writer = f"{os.getpid()}-{threading.get_ident():x}"
-    temporary = target.with_name(f".{target.stem}.{writer}.tmp{target.suffix}")
-    try:
-        yield temporary
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 def write_text(target: Path, text: str) -> Path:
     """Write UTF-8 text atomically and return the path."""
-    with atomic_path(target) as temporary:
+    with whole_file(target) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return target
 
@@ -90,9 +71,3 @@ def told_when_full(folder: Path) -> Iterator[None]:
             f"There was no room left to write {error.filename or folder} ({error.strerror}).\n"
             f"Make room and run again: finished steps in {folder} stay finished."
         ) from error
-
-
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file's bytes, as 64 hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from workbench.catalog.table import html_table, text_table
 from workbench.errors import NotebookRunError
 from workbench.execution.cluster import queue_state
 from workbench.execution.lock import living_holder, read_holder
 from workbench.execution.opening import read_run
+from workbench.showing import html_table, text_table
 
 COLUMNS = ("run", "status", "started", "seconds", "steps", "what")
 

@@ -12,9 +12,9 @@ from html import escape
 from pathlib import Path
 from typing import Any, Literal
 
-from workbench.catalog.table import html_table
 from workbench.errors import NotebookRunError
 from workbench.execution.records import StepRecord, read_record
+from workbench.showing import html_table
 
 Kind = Literal["report", "notebook", "figure", "table", "page", "file"]
 

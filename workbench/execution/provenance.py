@@ -12,7 +12,7 @@ from typing import Any
 
 import workbench
 from workbench.execution.devices import gpus
-from workbench.execution.files import sha256_of
+from workbench.files import sha256_of
 
 PACKAGE = Path(workbench.__file__).parent
 DISTRIBUTION = "spectral-workbench"

@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from workbench.catalog.table import html_table, text_table
 from workbench.execution.files import write_json
+from workbench.showing import html_table, text_table
 
 Status = Literal["queued", "running", "ok", "failed", "timeout", "killed", "dead_kernel", "skipped"]
 

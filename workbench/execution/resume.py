@@ -8,9 +8,9 @@ from typing import Any
 
 from workbench.catalog import Catalog, open_catalog
 from workbench.errors import CatalogError
-from workbench.execution.files import sha256_of
 from workbench.execution.provenance import commit_of, source_hash
 from workbench.execution.records import StepRecord
+from workbench.files import sha256_of
 
 INPUT_KINDS = {"table", "file"}
 """Kinds of output that later steps read; figures and pages are for people."""

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workbench.catalog.table import html_table, text_table
 from workbench.execution.history import summary
 from workbench.execution.opening import steps_of
 from workbench.execution.records import StepRecord
+from workbench.showing import html_table, text_table
 
 if TYPE_CHECKING:
     import pandas as pd

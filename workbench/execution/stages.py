@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import NotebookRunError
-from workbench.execution.files import sha256_of, write_json
+from workbench.execution.files import write_json
 from workbench.execution.provenance import source_hash
 from workbench.execution.records import now
+from workbench.files import sha256_of
 
 log = logging.getLogger(__name__)
 

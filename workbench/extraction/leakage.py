@@ -12,6 +12,7 @@ from workbench.errors import ManifestError
 from workbench.extraction.ground import overlapping_pairs, shared_ground_m2
 from workbench.extraction.grouping import exploded_tiles
 from workbench.extraction.splits import BUFFER, PARTS
+from workbench.showing import Sheet, Shown
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -19,11 +20,12 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 PRETRAINING = "pretraining"
+_SHOWN = ("part", "seen in", "patches affected", "by tile", "by ground", "shared ground")
 _PATCH = ["split", "location_id", "tile_id"]
 
 
-@dataclass(frozen=True)
-class LeakReport:
+@dataclass(frozen=True, repr=False)
+class LeakReport(Shown):
     """What one part of a split has seen of another."""
 
     pairs: pd.DataFrame
@@ -45,19 +47,44 @@ class LeakReport:
         judged = self.pairs[self.pairs["judged"] != PARTS[0]]
         return bool((judged["affected"] > 0).any())
 
+    @property
+    def verdict(self) -> str:
+        """Whether a part that is judged was seen, in a sentence."""
+        verdict = "Leaky" if self.leaky else "Clean: no tile and no ground on two sides"
+        return f"{verdict} (ground compared by {self.ground})."
+
+    def _sheet(self) -> Sheet:
+        left_out = f" {self.left_out:,} patches belong to no part." if self.left_out else ""
+        rows = [
+            (
+                str(row.judged),
+                str(row.seen),
+                f"{row.share:.1%} of {row.patches:,}",
+                f"{row.by_tile:,} ({row.shared_tiles:,} tiles)",
+                f"{row.by_ground:,} ({row.shared_locations:,} locations)",
+                _km2(cast(float, row.shared_ground_m2)) or "not known",
+            )
+            for row in self.pairs.itertuples()
+        ]
+        return Sheet(f"{self.verdict}{left_out}", _SHOWN, rows)
+
     def __str__(self) -> str:
         """A verdict, then one line for each pair."""
-        verdict = "Leaky" if self.leaky else "Clean: no tile and no ground on two sides"
-        lines = [f"{verdict} (ground compared by {self.ground})."]
+        lines = [self.verdict]
         for row in self.pairs.itertuples():
-            area = cast(float, row.shared_ground_m2)
-            ground = "" if np.isnan(area) else f" ({area / 1e6:,.2f} km² shared)"
+            area = _km2(cast(float, row.shared_ground_m2))
+            ground = f" ({area} shared)" if area else ""
             lines.append(
                 f"{row.judged} against {row.seen}: {row.share:.1%} of {row.patches:,} patches, "
                 f"{row.by_tile:,} by tile ({row.shared_tiles:,} tiles shared), "
                 f"{row.by_ground:,} by ground{ground}."
             )
         return "\n".join(lines)
+
+
+def _km2(area: float) -> str:
+    """An area in m² as text in km², empty for NaN."""
+    return "" if np.isnan(area) else f"{area / 1e6:,.2f} km²"
 
 
 def leak_report(

@@ -24,6 +24,7 @@ from workbench.extraction.tables import patch_tables
 from workbench.extraction.validity import ValidityRules
 from workbench.extraction.workers import TileResult, run_units
 from workbench.geo.tile import Tile
+from workbench.showing import Sheet, Shown
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -51,8 +52,8 @@ class Progress:
     """Tiles that could not be read."""
 
 
-@dataclass(frozen=True)
-class Extraction:
+@dataclass(frozen=True, repr=False)
+class Extraction(Shown):
     """A finished extraction."""
 
     path: Path
@@ -63,6 +64,17 @@ class Extraction:
     """The planned patches that are not, with reasons, as in `rejected.parquet`."""
     failed: dict[str, str]
     """Tiles that could not be read, with the reason; a later run tries them again."""
+
+    def _sheet(self) -> Sheet:
+        there, not_there = len(self.manifest), len(self.rejected)
+        reasons = self.rejected["reasons"].explode().value_counts()
+        rows = [(f"{count:,} rejected", str(reason)) for reason, count in reasons.items()]
+        rows += [(f"tile {name}", f"not read: {why}") for name, why in sorted(self.failed.items())]
+        caption = (
+            f"Extraction of {there:,} patches at {self.manifest['location_id'].nunique():,} "
+            f"locations, {not_there:,} rejected, {len(self.failed):,} tiles not read ({self.path})"
+        )
+        return Sheet(caption, ("what", "why"), rows)
 
 
 def extract_patches(

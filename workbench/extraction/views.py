@@ -1,5 +1,6 @@
 """Tiles to planned locations: the plan, and what it achieves."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from workbench.extraction.squares import Squares, holders
 from workbench.extraction.tiles import require_distinct_ids
 from workbench.geo.footprint import area_m2
 from workbench.geo.tile import Tile
+from workbench.showing import Sheet, Shown
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -142,8 +144,8 @@ def _location_ids(squares: Squares, order: NDArray[np.int64]) -> list[str]:
     return [f"{zone}-x{x:06d}-y{y:06d}" for zone, x, y in rows]
 
 
-@dataclass(frozen=True)
-class PlanSummary:
+@dataclass(frozen=True, repr=False)
+class PlanSummary(Shown):
     """What a plan achieves, in numbers."""
 
     locations: int
@@ -164,6 +166,19 @@ class PlanSummary:
     """Area seen on two dates or more, divided by a patch: no plan can have more multi-date ones."""
     yield_of_bound: float
     """Multi-date locations over that bound; NaN where no ground is seen twice."""
+
+    def _sheet(self) -> Sheet:
+        share = "no ground is seen twice"
+        if not math.isnan(self.yield_of_bound):
+            share = f"{self.yield_of_bound:.1%} of the {self.bound_locations:,.1f} there can be"
+        rows = [
+            ("acquisitions", f"{self.views:,}"),
+            ("locations of two dates or more", f"{self.multi_date_locations:,} ({share})"),
+            ("pairs of dates", f"{self.pairs:,}"),
+            ("series", f"{self.mean_series:.2f} on average, at most {self.longest_series:,}"),
+        ]
+        caption = f"Plan of {self.locations:,} locations on {self.area_km2:,.1f} km²"
+        return Sheet(caption, ("what", "how many"), rows)
 
     def as_dict(self) -> dict[str, float]:
         """Give the numbers by name, for a table or a run record."""

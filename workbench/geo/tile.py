@@ -10,6 +10,7 @@ import shapely
 from shapely.geometry import MultiPolygon, Polygon
 
 from workbench.errors import CRSMismatchError, TileError
+from workbench.showing import html_table
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -54,10 +55,40 @@ class Tile:
         object.__setattr__(self, "acquired", utc)
         _require_usable(self.footprint, self.id)
 
+    def __repr__(self) -> str:
+        told = ", ".join(f"{name} {value}" for name, value in self._told()[1:])
+        return f"<Tile {self.id}: {told}>"
+
+    def _repr_html_(self) -> str:
+        return html_table(("", ""), self._told(), "Tile")
+
+    def _told(self) -> list[tuple[str, str]]:
+        """What a reader wants to know; the outline by its corners' count and its extent."""
+        west, south, east, north = self.footprint.bounds
+        extent = f"{_degrees(west, 'WE')} to {_degrees(east, 'WE')}"
+        extent += f", {_degrees(south, 'SN')} to {_degrees(north, 'SN')}"
+        parts = len(shapely.get_parts(self.footprint))
+        corners = shapely.get_num_coordinates(self.footprint) - parts
+        pieces = f" in {parts} parts" if parts > 1 else ""
+        told = [
+            ("id", self.id),
+            ("acquired", f"{self.acquired:%Y-%m-%d %H:%M:%S} UTC"),
+            ("pixels in", self.crs),
+            ("footprint", f"{extent} ({corners:,} corners{pieces})"),
+            ("path", None if self.path is None else str(self.path)),
+            ("group", self.group),
+        ]
+        return [(name, value) for name, value in told if value is not None]
+
     @property
     def date_key(self) -> tuple[datetime, str]:
         """What makes two tiles the same date: acquisition time and group."""
         return self.acquired, self.group or ""
+
+
+def _degrees(value: float, sides: str) -> str:
+    """Write a coordinate in degrees, as "11.52° E"; `sides` names the negative and the positive."""
+    return f"{abs(value):.2f}° {sides[value >= 0]}"
 
 
 def _require_usable(footprint: object, tile_id: str) -> None:

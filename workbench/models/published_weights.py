@@ -13,6 +13,7 @@ from workbench.errors import ModelError
 from workbench.models.vit import ViTEncoder
 from workbench.models.weights_file import find_encoder, read_weights
 from workbench.sensors import sensor
+from workbench.showing import Sheet, Shown, some
 
 logger = logging.getLogger(__name__)
 
@@ -20,8 +21,8 @@ _FIRST_LAYERS = ("conv1.weight", "patch_embed.proj.weight")  # see the bands: (O
 _FEW = 0.5  # share of an encoder's names below which the file is of another network
 
 
-@dataclass(frozen=True)
-class WeightsReport:
+@dataclass(frozen=True, repr=False)
+class WeightsReport(Shown):
     """What became of the weights of a file."""
 
     place: str
@@ -38,6 +39,12 @@ class WeightsReport:
     """First layers whose bands were chosen from the file's."""
     elsewhere: int
     """Tensors of the file under other prefixes: second networks, queues, projections."""
+
+    def _sheet(self) -> Sheet:
+        told = ("loaded", "missing", "unexpected", "reshaped", "adapted")
+        rows = [(name, f"{len(getattr(self, name)):,}", some(getattr(self, name))) for name in told]
+        rows.append(("of other networks", f"{self.elsewhere:,}", "left alone"))
+        return Sheet(f"Weights loaded from {self.place}", ("names", "count", "which"), rows)
 
     def __str__(self) -> str:
         """Say it in a few lines, for a notebook or a log."""

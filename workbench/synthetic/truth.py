@@ -1,7 +1,6 @@
 """What is true about a simulated campaign: which findings a pipeline must come to."""
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
 from workbench.errors import WorkbenchError
+from workbench.files import whole_file
 from workbench.synthetic import landscape as land
 from workbench.synthetic.acquisition import Acquisition, shared_area
 from workbench.synthetic.campaign import Campaign, Site, plan_campaign
@@ -176,9 +176,8 @@ class CampaignTruth:
 def write_truth(truth: CampaignTruth) -> Path:
     """Write `truth.json`, the last file of a campaign: where it stands, the campaign is whole."""
     path = truth.folder / TRUTH_FILE
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    unfinished.write_text(json.dumps(truth.to_dict(), indent=1) + "\n")
-    os.replace(unfinished, path)
+    with whole_file(path) as unfinished:
+        unfinished.write_text(json.dumps(truth.to_dict(), indent=1) + "\n")
     return path
 
 

@@ -20,14 +20,15 @@ from workbench.datasets.normalization import Normalizer
 from workbench.datasets.statistics import BandStatistics
 from workbench.errors import CheckpointError
 from workbench.sensors import InputContract
+from workbench.showing import Sheet, Shown, in_short
 from workbench.training.encoders import EncoderSpec
 
 FORMAT = 1
 _KEY = "workbench card"
 
 
-@dataclass(frozen=True)
-class Card:
+@dataclass(frozen=True, repr=False)
+class Card(Shown):
     """What the weights of a checkpoint are, and what they may be used for."""
 
     contract: InputContract
@@ -52,6 +53,25 @@ class Card:
     """Of the weights; usually that of the data they were trained on."""
     versions: dict[str, str] = field(default_factory=dict)
     """Of the packages."""
+
+    def _sheet(self) -> Sheet:
+        statistics = self.statistics
+        rows = [
+            (
+                "encoder",
+                "the caller's" if self.encoder is None else _encoder_in_words(self.encoder),
+            ),
+            ("images", _images_in_words(self.contract)),
+            ("statistics", f"of {statistics.patches:,} patches" if statistics else "none"),
+            ("recipe", in_short(self.recipe)),
+            ("data", in_short(self.data)),
+            ("metrics", in_short(self.metrics)),
+            ("seed", "none" if self.seed is None else str(self.seed)),
+            ("licence", self.licence),
+            ("versions", in_short(self.versions)),
+        ]
+        caption = f"Checkpoint of {self.method or 'no pretext method'} after {self.steps:,} steps"
+        return Sheet(caption, ("what", "value"), rows)
 
     def normalizer(self) -> Normalizer:
         """Standardise images as in training; what has no measurement becomes the band's mean.
@@ -83,6 +103,18 @@ class Card:
             statistics=None if statistics is None else BandStatistics.from_dict(statistics),
             **{name: values[name] for name in _PLAIN},
         )
+
+
+def _encoder_in_words(encoder: EncoderSpec) -> str:
+    return f"{encoder.factory}({in_short(encoder.options, most=12)})"
+
+
+def _images_in_words(contract: InputContract) -> str:
+    """Say bands, wavelengths, pixel and units in a line."""
+    known = [nm for nm in contract.wavelengths_nm if nm is not None]
+    spectrum = f" from {min(known):.0f} to {max(known):.0f} nm" if known else ""
+    bands = len(contract.band_names)
+    return f"{bands:,} bands{spectrum}, {contract.gsd_m:g} m, {contract.units}"
 
 
 _PLAIN = ("method", "recipe", "data", "metrics", "steps", "seed", "licence", "versions")
