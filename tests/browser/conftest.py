@@ -22,6 +22,7 @@ from scipy.ndimage import gaussian_filter
 from shapely.affinity import rotate
 from shapely.geometry import box
 
+from tests.browser.waiting import PATIENCE_MS
 from workbench.geo.grid import PixelGrid
 from workbench.geo.raster import write_raster
 from workbench.geo.tile import Tile, tile_frame
@@ -155,15 +156,16 @@ def run(workplace) -> Path:
         str(folder),
         "--jobs=2",
     ]
-    done = subprocess.run(command, cwd=workplace, capture_output=True, text=True, timeout=900)
+    done = subprocess.run(command, cwd=workplace, capture_output=True, text=True, timeout=1500)
     assert done.returncode == 0, done.stdout + done.stderr
     return folder
 
 
 @pytest.fixture(scope="session")
 def browser():
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
+    expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield chromium
@@ -197,6 +199,7 @@ def open_page(browser):
                 watch.outside.append(url)
                 route.abort()
 
+        context.set_default_timeout(PATIENCE_MS)
         context.route("**/*", gate)
         page = context.new_page()
         page.on("pageerror", lambda error: watch.errors.append(str(error)))
@@ -258,10 +261,14 @@ def jupyterlab(root: Path, home: Path) -> Iterator[str]:
         yield address
     finally:
         server.terminate()
-        server.wait(timeout=30)
+        try:
+            server.wait(timeout=60)
+        except subprocess.TimeoutExpired:  # kernels that are slow to end
+            server.kill()
+            server.wait()
 
 
-def wait_for(url: str, server: subprocess.Popen, log: Path, *, seconds: float = 90) -> None:
+def wait_for(url: str, server: subprocess.Popen, log: Path, *, seconds: float = 180) -> None:
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         assert server.poll() is None, log.read_text()

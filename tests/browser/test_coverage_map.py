@@ -2,15 +2,19 @@
 
 import base64
 import json
+import re
 from datetime import timedelta
+from functools import partial
 
 import networkx as nx
 import numpy as np
 import pandas as pd
 import pytest
 import shapely
+from playwright.sync_api import expect
 
 from tests.browser.conftest import made_tiles, needs_chromium
+from tests.browser.waiting import settled, until
 from workbench.extraction import ViewRules, overlap_graph, temporal_views
 from workbench.viz import assets
 from workbench.viz.maps import (
@@ -60,23 +64,31 @@ def page(request, plan, values, open_page, tmp_path):
     page = open_page(width=1000, height=680)
     page.goto(view.save(tmp_path / "coverage.html").as_uri())
     page.wait_for_selector("body[data-ready]")
-    page.wait_for_timeout(300)
-    return page
+    return settled(page)
 
 
-def count(page, css):
-    return int(page.locator(css).inner_text().split()[0].replace(",", ""))
+def tells(page, css, number):
+    """Wait until an element begins with a number."""
+    expect(page.locator(css)).to_have_text(re.compile(rf"^{number:,}\b"))
+
+
+def shows(page, location_ids):
+    """Wait until the page shows these locations and no others, and says how many."""
+    until(page, lambda: set(page.evaluate(SHOWN)) == location_ids, f"{len(location_ids)} shown")
+    tells(page, "#wb-shown", len(location_ids))
 
 
 def look_at(page, geometry, zoom=11):
     centre = geometry.centroid
     ask = f"([x, y, z]) => {{ {MAP}.setView([y, x], z, {{animate: false}}); }}"
     at = f"() => [{MAP}.getCenter().lng, {MAP}.getCenter().lat, {MAP}.getZoom()]"
-    for _ in range(20):  # a page that is still laid out may move the map once more
+
+    def is_there():  # a page that is still laid out may move the map once more
         page.evaluate(ask, [centre.x, centre.y, zoom])
-        page.wait_for_timeout(200)
-        if page.evaluate(at) == pytest.approx([centre.x, centre.y, zoom], abs=0.01):
-            break
+        found = settled(page).evaluate(at)
+        return found == pytest.approx([centre.x, centre.y, zoom], abs=0.01)
+
+    until(page, is_there)
     box = page.locator(".folium-map").bounding_box()
     return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
 
@@ -97,11 +109,15 @@ def test_squares_wear_the_colour_of_the_legend(page, plan, values):
         location = values.index[values["<b>part</b>"] == part][3]
         square = plan.set_index("location_id").geometry[location]
         x, y = look_at(page, square, 12)
-        page.wait_for_timeout(200)
         row = page.locator('[data-colouring="2"] .wb-row', has_text=part)
         swatch = row.locator("i").evaluate("(e) => getComputedStyle(e).backgroundColor")
         wanted = np.array([int(v) for v in swatch[4:-1].split(",")])
-        assert np.abs(colour_at(page, x, y) - wanted).max() < 45, part  # features are translucent
+        is_worn = partial(wears, page, x, y, wanted)
+        until(page, is_worn, f"{part} is {wanted}")  # tiles fade in
+
+
+def wears(page, x, y, wanted):
+    return np.abs(colour_at(page, x, y) - wanted).max() < 45  # features are translucent
 
 
 def test_a_click_tells_values_as_text(page, plan, values):
@@ -109,7 +125,7 @@ def test_a_click_tells_values_as_text(page, plan, values):
     page.mouse.click(*look_at(page, square.geometry))
     popup = page.locator(".wb-popup")
     popup.wait_for(state="visible")
-    text = popup.inner_text()
+    text = popup.inner_text()  # written whole before it is shown
     assert f"Location {square['location_id']}" in text
     assert f"score (mIoU): {values['score'].iloc[1]:.3f}".rstrip("0") in text
     assert f"<b>part</b>: {values['<b>part</b>'].iloc[1]}" in text
@@ -124,17 +140,15 @@ def test_the_time_slider_shows_what_was_acquired_in_between(page, plan):
           const day = Number(from.min); from.value = day + a; to.value = day + b;
           from.dispatchEvent(new Event("input")); }"""
         page.evaluate(ask, [low, high])
-        page.wait_for_timeout(150)
         days = [first.date() + timedelta(days=n) for n in (low, high)]
         expected = {
             row.location_id
             for row in plan.itertuples()
             if any(days[0] <= tiles[tile].date() <= days[1] for tile in row.tile_ids)
         }
-        assert set(page.evaluate(SHOWN)) == expected, (low, high)
-        assert count(page, "#wb-shown") == len(expected)
+        shows(page, expected)
     page.locator("#wb-all").click()
-    assert count(page, "#wb-shown") == len(plan)
+    tells(page, "#wb-shown", len(plan))
 
 
 def test_legends_filter_together_and_show_all_brings_all_back(page, plan, values):
@@ -143,10 +157,9 @@ def test_legends_filter_together_and_show_all_brings_all_back(page, plan, values
     page.locator('[data-colouring="2"] .wb-row', has_text="test").locator("input").uncheck()
     train = values["<b>part</b>"].to_numpy() == "<i>train</i>"
     expected = set(plan["location_id"][train & (plan["n_acquisitions"] > 1).to_numpy()])
-    assert set(page.evaluate(SHOWN)) == expected
-    assert count(page, "#wb-shown") == len(expected)
+    shows(page, expected)
     page.locator("#wb-all").click()
-    assert count(page, "#wb-shown") == len(plan)
+    tells(page, "#wb-shown", len(plan))
 
 
 def drag(page, points):
@@ -155,7 +168,7 @@ def drag(page, points):
     for point in points[1:]:
         page.mouse.move(*point, steps=4)
     page.mouse.up()
-    page.wait_for_timeout(100)
+    settled(page)
 
 
 def degrees(page, x, y):
@@ -174,17 +187,16 @@ def test_a_rectangle_selects_what_python_selects_and_is_saved(page, plan, tmp_pa
     east, south = degrees(page, x + 90, y + 50)
     expected = set(select_locations(plan, bounds=(west, south, east, north))["location_id"])
     assert 0 < len(expected) < len(plan)
-    page.wait_for_timeout(200)
-    assert count(page, "#wb-selected") == len(expected)
+    tells(page, "#wb-selected", len(expected))
     with page.expect_download() as download:
         page.locator("#wb-save").click()
     path = tmp_path / "selection.json"
     download.value.save_as(path)
     assert set(read_selection(path)) == expected
     drag(page, [(x - 60, y - 70), (x, y + 50)])  # adds nothing that was not there
-    assert count(page, "#wb-selected") == len(expected)
+    tells(page, "#wb-selected", len(expected))
     page.locator("#wb-clear").click()
-    assert not page.locator("#wb-selected").is_visible()
+    expect(page.locator("#wb-selected")).to_be_hidden()
 
 
 def test_a_lasso_and_clicks_select(page, plan):
@@ -194,11 +206,12 @@ def test_a_lasso_and_clicks_select(page, plan):
     drag(page, corners)
     ring = shapely.Polygon([degrees(page, *corner) for corner in corners])
     expected = set(select_locations(plan, shape=ring)["location_id"])
-    assert count(page, "#wb-selected") == pytest.approx(len(expected), abs=2)
-    before = count(page, "#wb-selected")
+    expect(page.locator("#wb-selected")).to_have_text(re.compile(r"^\d"))
+    before = int(page.locator("#wb-selected").inner_text().split()[0])
+    assert before == pytest.approx(len(expected), abs=2)
     page.locator('[data-tool="click"]').click()
     page.mouse.click(*look_at(page, plan.iloc[0].geometry, 11))
-    assert count(page, "#wb-selected") == before - 1
+    tells(page, "#wb-selected", before - 1)
     page.keyboard.press("Escape")
     page.mouse.click(*look_at(page, plan.iloc[0].geometry, 11))
     page.locator(".wb-popup").wait_for(state="visible")
@@ -209,8 +222,7 @@ def test_outlines_and_graph_are_layers(page):
         box = page.locator(".leaflet-control-layers-overlays input").nth(k)
         assert not box.is_checked()
         box.check()
-    page.wait_for_timeout(200)
-    assert page.locator(".leaflet-lines-pane canvas").count() > 0
+    page.locator(".leaflet-lines-pane canvas").first.wait_for(state="attached")
 
 
 HOST = """<!DOCTYPE html><body><div id="here"></div><script type="module">
@@ -265,8 +277,9 @@ def test_a_click_in_the_widget_asks_python_for_pictures(plan, open_page, tmp_pat
     centre = plan.iloc[0].geometry.centroid
     own = "window[Object.keys(window).find((name) => name.startsWith('map_'))]"  # sandboxed
     view_there = f"([x, y]) => {{ {own}.setView([y, x], 11, {{animate: false}}); }}"
-    frame.evaluate(view_there, [centre.x, centre.y])
-    box = frame.locator(".folium-map").bounding_box()
+    frame.wait_for_function("() => window.liveCards")  # the page was told that Python listens
+    settled(frame).evaluate(view_there, [centre.x, centre.y])
+    box = settled(frame).locator(".folium-map").bounding_box()
     page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     page.wait_for_function("() => (window.sent || []).some((m) => m.kind === 'card')")
     asked = page.evaluate("() => window.sent.find((m) => m.kind === 'card')")
@@ -280,7 +293,7 @@ def test_a_click_in_the_widget_asks_python_for_pictures(plan, open_page, tmp_pat
         {"kind": "card", "id": asked["id"], "card": card, "about": about},
     )
     frame.locator(".wb-card svg path").first.wait_for(state="attached")
-    assert "1 of 3 stored dates. how it was made" in frame.locator(".wb-card").inner_text()
+    expect(frame.locator(".wb-card")).to_contain_text("1 of 3 stored dates. how it was made")
 
 
 @pytest.fixture
@@ -291,8 +304,7 @@ def graph_page(open_page, tmp_path):
     page = open_page(width=1000, height=680)
     page.goto(path.as_uri())
     page.wait_for_selector("body[data-ready]")
-    page.wait_for_timeout(200)
-    return page
+    return settled(page)
 
 
 def test_the_histogram_selects_tiles_by_degree(graph_page):
@@ -304,12 +316,13 @@ def test_the_histogram_selects_tiles_by_degree(graph_page):
     top = max(degrees_of.values())
     graph_page.fill("#wb-low", str(top))
     graph_page.press("#wb-low", "Tab")
-    assert count(graph_page, "#wb-shown") == sum(d == top for d in degrees_of.values())
+    tells(graph_page, "#wb-shown", sum(d == top for d in degrees_of.values()))
     graph_page.locator("#wb-all").click()
+    tells(graph_page, "#wb-shown", len(degrees_of))
     bars = graph_page.locator("#wb-degrees").bounding_box()
     y = bars["y"] + 20
     drag(graph_page, [(bars["x"] + 1, y), (bars["x"] + bars["width"] / (top + 1) * 0.9, y)])
-    assert count(graph_page, "#wb-shown") == sum(d == 0 for d in degrees_of.values())
+    tells(graph_page, "#wb-shown", sum(d == 0 for d in degrees_of.values()))
 
 
 def test_a_click_on_a_tile_draws_its_component(graph_page):
@@ -321,6 +334,6 @@ def test_a_click_on_a_tile_draws_its_component(graph_page):
     box = graph_page.locator(".wb-component")
     box.wait_for(state="visible")
     members = nx.node_connected_component(graph, tiles[busiest].id)
-    assert box.locator("circle").count() == len(members)
-    assert f"{len(members)} tiles" in box.inner_text()
-    assert tiles[busiest].id in box.inner_text()  # "<b>tile 00</b>" as text
+    expect(box.locator("circle")).to_have_count(len(members))
+    expect(box).to_contain_text(f"{len(members)} tiles")
+    expect(box).to_contain_text(tiles[busiest].id)  # "<b>tile 00</b>" as text

@@ -2,16 +2,18 @@
 
 import base64
 import io
-import json
+import re
 
 import nbformat
 import numpy as np
 import pytest
 from PIL import Image
+from playwright.sync_api import expect
 from scipy import ndimage
 
 from tests.browser.conftest import needs_chromium
 from tests.browser.test_notebooks_in_lab import KERNEL, RUN_ALL, open_notebook, shown_cell
+from tests.browser.waiting import settled, until, wait_for_height
 from workbench.errors import VoteError
 from workbench.viz import Inspector, InspectorPatch
 from workbench.viz.votes import read_votes
@@ -37,10 +39,15 @@ SHOWN = """async (id) => {
     spectrum: patch.spectra && Array.from(patch.spectra.at(101)),
   };
 }"""
+MOVED = """(old) => {
+  const { view, probe } = inspector.state;
+  return (view.x !== old.x || view.y !== old.y) && probe === null;
+}"""
 PLACED = """() => {
   const {clientWidth, clientHeight} = document.querySelector(".pane");
   return placed(inspector.state.view, inspector.patch, clientWidth, clientHeight);
 }"""
+OVERLAY_KEYS = {"difference": "both wrong", "boundary": "missed boundary", "outline": "target"}
 UNNAMED = """() => {
   const kinds = "button, select, input, canvas[role=img], [role=slider]";
   const all = [...document.querySelectorAll(kinds)];
@@ -83,7 +90,7 @@ def page(inspector, open_page, tmp_path):
     shown = open_page(width=1200, height=800)
     shown.goto(inspector.save(tmp_path / "compare.html").as_uri())
     shown.wait_for_selector("body[data-ready]")
-    return shown
+    return settled(shown)
 
 
 def pixels(page, pane):
@@ -121,8 +128,8 @@ def test_the_page_holds_the_maps_bit_for_bit_and_counts_boundaries_by_definition
 
 
 def test_hostile_names_are_shown_as_text(page):
-    assert page.locator("#title").inner_text() == "Tied <b>models</b>"
-    assert page.locator("#panes figcaption").nth(2).inner_text() == "ResNet <i>18</i>"
+    expect(page.locator("#title")).to_have_text("Tied <b>models</b>")
+    expect(page.locator("#panes figcaption").nth(2)).to_have_text("ResNet <i>18</i>")
     page.evaluate("() => inspector.go(inspector.order.indexOf(3))")
     page.wait_for_function("(id) => document.body.dataset.patch === id", arg=HOSTILE)
     assert HOSTILE in page.locator("#place").inner_text()
@@ -138,24 +145,24 @@ def test_panes_zoom_and_move_together(open_page, tmp_path):
     saved = Inspector([patch], CLASSES, gsd=30.0, lossless=True).save(tmp_path / "same.html")
     page.goto(saved.as_uri())
     page.wait_for_selector("body[data-ready]")
-    before = pixels(page, 1)
+    before = pixels(settled(page), 1)
     page.locator(".pane").nth(2).hover(position={"x": 250, "y": 120})
     page.mouse.wheel(0, -240)
-    page.mouse.wheel(0, -240)
-    page.wait_for_timeout(60)
+    page.wait_for_function("() => inspector.state.view.zoom > 1.2")
+    zoomed = page.evaluate("() => inspector.state.view")
     page.mouse.down()
     page.mouse.move(500, 400, steps=3)
     page.mouse.up()
     page.mouse.move(5, 5)
-    page.wait_for_timeout(100)
+    page.wait_for_function(MOVED, arg=zoomed)
+    settled(page)
     panes = [pixels(page, k)[:-40] for k in range(4)]  # without the scale bar
-    assert page.evaluate("() => inspector.state.view.zoom") > 1.5
     assert not np.array_equal(panes[1], before[:-40])
     for other in (0, 2, 3):
         assert np.array_equal(panes[other], panes[1])
     page.keyboard.press("0")
-    page.wait_for_timeout(100)
-    assert np.array_equal(pixels(page, 1), before)
+    page.wait_for_function("() => inspector.state.view.zoom === 1")
+    assert np.array_equal(pixels(settled(page), 1), before)
 
 
 def test_the_divider_uncovers_one_model_and_then_the_other(page, inspector):
@@ -165,15 +172,15 @@ def test_the_divider_uncovers_one_model_and_then_the_other(page, inspector):
     page.wait_for_selector(".divider")
     box = page.locator("#panes").bounding_box()
     for share in (0.3, 0.6):
-        handle = page.locator(".divider").bounding_box()
+        handle = settled(page).locator(".divider").bounding_box()
         page.mouse.move(handle["x"] + 10, handle["y"] + 40)
         page.mouse.down()
         page.mouse.move(box["x"] + share * box["width"], handle["y"] + 60, steps=4)
         page.mouse.up()
-        page.wait_for_timeout(80)
-        seen = pixels(page, 0)
+        there = "(share) => Math.abs(inspector.state.divider - share) < 0.02"
+        page.wait_for_function(there, arg=share)
+        seen = pixels(settled(page), 0)
         divider = page.evaluate("() => inspector.state.divider")
-        assert divider == pytest.approx(share, abs=0.02)
         at = page.evaluate(PLACED)
         colours = np.array([[0xE6, 0x9F, 0x00], [0x56, 0xB4, 0xE9], [0x00, 0x9E, 0x73]])
         for y, x in [(10, 5), (30, 12), (30, 24), (50, 40), (20, 45)]:
@@ -185,7 +192,8 @@ def test_the_divider_uncovers_one_model_and_then_the_other(page, inspector):
             assert np.array_equal(seen[py, px], colours[expected])
     page.locator(".divider").focus()
     page.keyboard.press("ArrowLeft")  # by key too, and the patch stays
-    assert page.evaluate("() => inspector.state.divider") == pytest.approx(divider - 0.02)
+    moved = "(place) => Math.abs(inspector.state.divider - place) < 1e-9"
+    page.wait_for_function(moved, arg=divider - 0.02)
     assert page.evaluate("() => inspector.state.at") == 0
 
 
@@ -195,7 +203,7 @@ def test_patches_are_sorted_and_filtered(page, inspector):
     order = "() => inspector.order.map((k) => inspector.set.patches[k].id)"
     page.select_option("#sort", "boundary")
     assert page.evaluate(order) == [*known, "patch 05"]
-    assert page.locator(".card[aria-selected=true]").get_attribute("title") == known[0]
+    expect(page.locator(".card[aria-selected=true]")).to_have_attribute("title", known[0])
     page.click("#direction")
     assert page.evaluate(order) == [*known[::-1], "patch 05"]
     page.select_option("#filter-size", str(256 * 900))
@@ -220,25 +228,25 @@ def test_everything_is_reached_by_keys(page, inspector):
         page.wait_for_function("(id) => document.body.dataset.patch === id", arg=ids[place])
     for key, name in (("d", "difference"), ("b", "boundary"), ("o", "outline")):
         page.keyboard.press(key)
-        assert page.evaluate("() => inspector.state.overlay") == name
-        page.wait_for_timeout(50)
-        assert page.locator("#key").inner_text()
+        page.wait_for_function("(name) => inspector.state.overlay === name", arg=name)
+        expect(page.locator("#key")).to_contain_text(OVERLAY_KEYS[name])
     for key, dividers in (("w", 1), ("f", 0), ("w", 1), ("s", 0), ("f", 0)):
         page.keyboard.press(key)
-        assert page.locator(".divider").count() == dividers
+        expect(page.locator(".divider")).to_have_count(dividers)
     shown = page.locator("#panes figcaption")
-    assert shown.inner_text() == "ResNet <i>18</i>"
+    expect(shown).to_have_text("ResNet <i>18</i>")
     page.keyboard.press("Space")
-    page.wait_for_timeout(50)
-    assert shown.inner_text() == "ViT"
+    expect(shown).to_have_text("ViT")
     page.keyboard.press("s")
     page.keyboard.press("x")
-    assert page.locator("#panes figcaption").all_inner_texts()[2:] == ["ViT", "ResNet <i>18</i>"]
+    expect(shown).to_have_text(["Image", "Target", "ViT", "ResNet <i>18</i>"])
     page.keyboard.press("Shift+ArrowDown")
+    page.wait_for_function("() => inspector.state.probe !== null")
     assert page.evaluate("() => inspector.state.probe") == {"x": 24, "y": 31}
     page.keyboard.press("?")
-    assert page.locator("#keys").is_visible()
+    expect(page.locator("#keys")).to_be_visible()
     page.keyboard.press("Escape")
+    expect(page.locator("#keys")).to_be_hidden()
     page.keyboard.press("Tab")
     assert page.evaluate("() => document.activeElement.tagName") in ("BUTTON", "DIV", "FIGURE")
     assert page.evaluate(UNNAMED) == 0
@@ -246,13 +254,8 @@ def test_everything_is_reached_by_keys(page, inspector):
 
 def test_votes_are_blind_kept_and_taken_along(page, inspector, tmp_path):
     page.keyboard.press("v")
-    assert page.locator("#panes figcaption").all_inner_texts() == [
-        "Image",
-        "Target",
-        "Left",
-        "Right",
-    ]
-    assert not page.locator("#scores").is_visible()
+    expect(page.locator("#panes figcaption")).to_have_text(["Image", "Target", "Left", "Right"])
+    expect(page.locator("#scores")).to_be_hidden()
     options = page.locator("#sort option").all_inner_texts()
     assert not any("right" in option for option in options)
     ids = [patch.id for patch in inspector.ranked()]
@@ -289,6 +292,7 @@ TWO_KEYS_AT_ONCE = """() => {
 
 def test_a_key_pressed_before_the_next_patch_is_drawn_is_no_vote(page):
     page.keyboard.press("v")
+    page.wait_for_function("() => inspector.state.blind && inspector.isShown()")
     assert page.evaluate(TWO_KEYS_AT_ONCE) == [1, ["left"]]
 
 
@@ -303,8 +307,8 @@ def test_two_thousand_patches_keep_few_cards_in_the_page(open_page, tmp_path):
     page.wait_for_selector("body[data-ready]")
     page.keyboard.press("End")
     page.wait_for_function("() => document.body.dataset.patch === 'p1999'")
-    assert page.locator(".card").count() < 40
-    assert page.locator(".card[aria-selected=true]").get_attribute("title") == "p1999"
+    assert settled(page).locator(".card").count() < 40
+    expect(page.locator(".card[aria-selected=true]")).to_have_attribute("title", "p1999")
 
 
 SETUP = """\
@@ -343,23 +347,21 @@ def test_in_lab_the_page_lives_and_python_hears_of_votes(lab, notebook, open_pag
     open_notebook(page, lab, notebook.name)
     page.evaluate(KERNEL)
     assert page.evaluate(RUN_ALL)
-    frame = shown_cell(page, "view").locator("iframe")
-    frame.wait_for(state="visible", timeout=20_000)
-    frame.element_handle().content_frame().wait_for_selector("body[data-ready]")
+    shown_cell(page, "view").frame_locator("iframe").locator("body[data-ready]").wait_for()
     page.screenshot(path=tmp_path / "view.png")
-    frame = shown_cell(page, "widget").locator("iframe")
-    frame.wait_for(state="visible", timeout=20_000)
-    inside = frame.element_handle().content_frame()
-    inside.wait_for_selector("body[data-ready]")
+    inside = shown_cell(page, "widget").frame_locator("iframe")
+    inside.locator("body[data-ready]").wait_for()
     inside.locator("#blind").click()
+    first = inside.locator("body").get_attribute("data-patch")
     inside.locator("#ballot button").first.click()
+    expect(inside.locator("#ballot [role=status]")).to_have_text("1 of 4 voted")
+    drawn = re.compile(f"^{re.escape(first)}$|^$")
+    expect(inside.locator("body")).not_to_have_attribute("data-patch", drawn)
     inside.locator("#ballot button").nth(2).click()
+    expect(inside.locator("#ballot [role=status]")).to_have_text("2 of 4 voted")
     page.screenshot(path=tmp_path / "widget.png")
     kept = notebook.with_name("v.parquet")
-    for _ in range(50):
-        page.wait_for_timeout(100)
-        if kept.exists() and len(read_votes(kept)) == 2:
-            break
+    until(page, lambda: kept.exists() and len(read_votes(kept)) == 2, "two votes are kept")
     assert read_votes(kept)["choice"].tolist() == ["left", "right"]
 
 
@@ -368,15 +370,15 @@ def test_reopened_untrusted_the_picture_stands_in(lab, notebook, open_page, tmp_
     open_notebook(page, lab, "inspect_saved.ipynb")
     cell = shown_cell(page, "view")
     picture = cell.locator(".jp-OutputArea-output img")
-    picture.wait_for(state="visible", timeout=20_000)
-    assert picture.bounding_box()["height"] > 300
+    wait_for_height(picture, 300)
     assert cell.locator("iframe").count() == 0
     page.screenshot(path=tmp_path / "untrusted.png")
 
 
 def test_the_view_state_is_small(page):
     page.evaluate("() => inspector.go(3)")
-    page.wait_for_timeout(400)
+    name = page.evaluate("() => inspector.set.patches[inspector.order[3]].id")
+    told = "(name) => Object.values(localStorage).some((state) => JSON.parse(state).patch === name)"
+    page.wait_for_function(told, arg=name)
     kept = page.evaluate("() => JSON.stringify({...localStorage})")
     assert len(kept) < 2000
-    assert json.loads(kept)

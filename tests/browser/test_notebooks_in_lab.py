@@ -4,8 +4,10 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from playwright.sync_api import expect
 
 from tests.browser.conftest import TOKEN, needs_chromium
+from tests.browser.waiting import settled, wait_for_height
 
 pytestmark = [pytest.mark.browser, pytest.mark.notebook, pytest.mark.slow, needs_chromium]
 
@@ -39,8 +41,8 @@ SHOW = """async (id) => {
 
 
 def open_notebook(page, lab, path):
-    page.goto(f"{lab}/lab/workspaces/tests/tree/{path}?token={TOKEN}&reset", timeout=90_000)
-    page.wait_for_function("() => window.jupyterapp !== undefined", timeout=90_000)
+    page.goto(f"{lab}/lab/workspaces/tests/tree/{path}?token={TOKEN}&reset")
+    page.wait_for_function("() => window.jupyterapp !== undefined")
     page.evaluate(READY)
 
 
@@ -88,14 +90,13 @@ def test_runs_live(name, lab, run, open_page, tmp_path):
     for cell_id, is_interactive in cells_with_views(run / "notebooks" / name).items():
         cell = shown_cell(page, cell_id)
         if not is_interactive:
-            cell.locator(".wb-view img").wait_for(state="visible", timeout=20_000)
+            wait_for_height(cell.locator(".wb-view img"), 100)
             continue
         frame = cell.locator(".wb-view iframe")
-        frame.wait_for(state="visible", timeout=20_000)
-        frame.element_handle().content_frame().wait_for_selector("body[data-ready]")
-        assert frame.bounding_box()["height"] > 100
+        cell.frame_locator(".wb-view iframe").locator("body[data-ready]").wait_for()
+        wait_for_height(frame, 100)
         assert frame.bounding_box()["width"] > 400
-        assert not cell.locator(".wb-view img").is_visible()
+        expect(cell.locator(".wb-view img")).to_be_hidden()
         page.screenshot(path=tmp_path / f"{cell_id}.png")
 
 
@@ -107,8 +108,7 @@ def test_reopened_untrusted_shows_every_picture(name, lab, run, workplace, open_
     for cell_id in cells_with_views(path):
         cell = shown_cell(page, cell_id)
         picture = cell.locator(".jp-OutputArea-output img")
-        picture.wait_for(state="visible", timeout=20_000)
-        assert picture.bounding_box()["height"] > 100
+        wait_for_height(picture, 100)
         assert cell.locator("iframe").count() == 0
         page.screenshot(path=tmp_path / f"{cell_id}.png")
 
@@ -128,25 +128,22 @@ def test_a_run_is_picked_and_its_results_are_opened(lab, run, open_page, tmp_pat
     assert page.evaluate(RUN_ALL)
     cell = shown_cell(page, "pick-run")
     runs, results = cell.locator("select").nth(0), cell.locator("select").nth(1)
-    runs.wait_for(state="visible", timeout=20_000)
+    runs.wait_for(state="visible")
+    expect(results.locator("option")).not_to_have_count(0)
     labels = [label.replace("\xa0", " ") for label in runs.locator("option").all_inner_texts()]
     assert labels[0].startswith("demo · ok")
     labels = results.locator("option").all_inner_texts()
     results.select_option(index=0)
-    frame = cell.locator("iframe")
-    frame.wait_for(state="visible", timeout=20_000)
-    report = frame.element_handle().content_frame()
-    assert report.locator("h1").count() == 1
-    page.screenshot(path=tmp_path / "report.png")
+    expect(cell.frame_locator("iframe").locator("h1")).to_have_count(1)
+    settled(page).screenshot(path=tmp_path / "report.png")
     table = next(k for k, label in enumerate(labels) if label.startswith("table"))
     results.select_option(index=table)
-    cell.locator(".widget-html table").wait_for(state="visible", timeout=20_000)
-    assert cell.locator("iframe").count() == 0
+    cell.locator(".widget-html table").wait_for(state="visible")
+    expect(cell.locator("iframe")).to_have_count(0)
     figure = next(k for k, label in enumerate(labels) if label.startswith("figure"))
     results.select_option(index=figure)
     picture = cell.locator(".widget-html img")
-    picture.wait_for(state="visible", timeout=20_000)
-    assert picture.bounding_box()["height"] > 100
+    wait_for_height(picture, 100)
     page.screenshot(path=tmp_path / "figure.png")
 
 
@@ -156,5 +153,4 @@ def test_the_run_picker_reopened_untrusted_is_the_list_of_runs(lab, run, workpla
     open_notebook(page, lab, path.relative_to(workplace).as_posix())
     cell = shown_cell(page, "pick-run")
     table = cell.locator(".jp-OutputArea-output table")
-    table.wait_for(state="visible", timeout=20_000)
-    assert "demo" in table.inner_text()
+    expect(table).to_contain_text("demo")

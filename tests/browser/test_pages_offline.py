@@ -4,8 +4,10 @@ import geopandas as gpd
 import numpy as np
 import pytest
 import shapely
+from playwright.sync_api import expect
 
 from tests.browser.conftest import made_tiles, needs_chromium
+from tests.browser.waiting import settled, wait_for_height
 from workbench.extraction import ViewRules, temporal_views
 from workbench.viz.maps_coverage import coverage_map
 
@@ -27,7 +29,7 @@ def coverage(plan, open_page, tmp_path):
     page = open_page(width=1000, height=640)
     page.goto(path.as_uri())
     page.wait_for_selector("body[data-ready]")
-    return page
+    return settled(page)
 
 
 def test_every_place_gives_the_location_that_holds_it(coverage, plan):
@@ -83,7 +85,7 @@ def test_click_tells_dates_and_tiles_as_text(coverage, plan):
     centre = longest.geometry.centroid
     view = f"([x, y]) => {{ {MAP}.setView([y, x], 12, {{animate: false}}); }}"
     coverage.evaluate(view, [centre.x, centre.y])
-    coverage.locator(".folium-map").click(position={"x": 500, "y": 320})
+    settled(coverage).locator(".folium-map").click(position={"x": 500, "y": 320})
     popup = coverage.locator(".wb-popup")
     popup.wait_for(state="visible")
     text = popup.inner_text()
@@ -97,7 +99,7 @@ def test_legend_switches_classes_and_counts_what_is_shown(coverage, plan):
     singles = int((plan["n_acquisitions"] == 1).sum())
     assert 0 < singles < len(plan)
     coverage.locator('input[data-series="0"]').uncheck()
-    assert coverage.locator("#wb-shown").inner_text() == f"{len(plan) - singles:,}"
+    expect(coverage.locator("#wb-shown")).to_have_text(f"{len(plan) - singles:,}")
 
 
 @pytest.mark.parametrize("width", [480, 800, 1200])
@@ -106,8 +108,7 @@ def test_boxes_stay_within_the_map_and_apart(run, open_page, width, tmp_path):
         page = open_page(width=width, height=600)
         page.goto((run / "maps" / f"{name}.html").as_uri())
         page.wait_for_selector("body[data-ready]")
-        page.wait_for_timeout(300)
-        page.screenshot(path=tmp_path / f"{name}-{width}.png")
+        settled(page).screenshot(path=tmp_path / f"{name}-{width}.png")
         boxes = [
             page.locator(css).bounding_box()
             for css in (
@@ -137,9 +138,8 @@ def test_saved_notebooks_show_every_figure(run, open_page, tmp_path):
         for k in range(frames.count()):
             frames.nth(k).scroll_into_view_if_needed()
             frames.nth(k).element_handle().content_frame().wait_for_selector("body[data-ready]")
-            page.wait_for_timeout(300)
-            assert frames.nth(k).bounding_box()["height"] > 100
-            page.screenshot(path=tmp_path / f"{path.stem}-{k}.png")
+            wait_for_height(frames.nth(k), 100)
+            settled(page).screenshot(path=tmp_path / f"{path.stem}-{k}.png")
 
 
 def test_report_opens_and_its_links_lead_somewhere(run, open_page, tmp_path):

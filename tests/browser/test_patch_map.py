@@ -1,8 +1,12 @@
 """The map of what became of planned locations, opened from disk in a browser without a network."""
 
 import pytest
+from playwright.sync_api import expect
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow]
+from tests.browser.conftest import needs_chromium
+from tests.browser.waiting import settled
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow, needs_chromium]
 
 MAP = "Object.values(window).find((value) => value instanceof L.Map)"
 RINGED = f"""() => {{
@@ -22,8 +26,7 @@ def fates(run, open_page):
     page = open_page(width=1000, height=640)
     page.goto((run / "maps" / "patch_fates.html").as_uri())
     page.wait_for_selector("body[data-ready]")
-    page.wait_for_timeout(300)
-    return page
+    return settled(page)
 
 
 def test_a_reason_rings_its_locations_and_a_second_click_takes_the_rings_away(fates):
@@ -31,15 +34,15 @@ def test_a_reason_rings_its_locations_and_a_second_click_takes_the_rings_away(fa
     assert clouded
     choice = fates.locator('input[data-reason="cloud"]')
     choice.click()
-    assert fates.evaluate(RINGED) == len(clouded)
+    assert settled(fates).evaluate(RINGED) == len(clouded)
     choice.click()
-    assert fates.evaluate(RINGED) == 0
-    assert not choice.is_checked()
+    assert settled(fates).evaluate(RINGED) == 0
+    expect(choice).not_to_be_checked()
 
 
 def test_a_click_tells_what_became_of_each_date(fates, tmp_path):
     fates.locator('input[data-reason="cloud"]').click()
-    at = fates.evaluate(
+    at = settled(fates).evaluate(
         f"""() => {{
           let place = null;
           {MAP}.eachLayer((layer) => {{
@@ -63,7 +66,9 @@ def test_the_legend_leads_to_every_group_and_to_all(fates):
     seen = set()
     for k in range(views.count()):
         views.nth(k).click()
-        seen.add(tuple(fates.evaluate(f"() => {MAP}.getBounds().toBBoxString()").split(",")))
+        seen.add(
+            tuple(settled(fates).evaluate(f"() => {MAP}.getBounds().toBBoxString()").split(","))
+        )
     assert len(seen) == views.count() >= 4
 
 
@@ -72,8 +77,7 @@ def test_boxes_stay_within_the_map(run, open_page, width, tmp_path):
     page = open_page(width=width, height=600)
     page.goto((run / "maps" / "patch_fates.html").as_uri())
     page.wait_for_selector("body[data-ready]")
-    page.wait_for_timeout(300)
-    page.screenshot(path=tmp_path / f"fates-{width}.png")
+    settled(page).screenshot(path=tmp_path / f"fates-{width}.png")
     for css in (".wb-title", ".wb-legend", ".leaflet-control-zoom"):
         box = page.locator(css).bounding_box()
         assert box["x"] >= 0
