@@ -66,6 +66,17 @@ def test_a_study_runs_once_and_becomes_a_table(study, data, tmp_path):
     assert "fewer than 5 seeds: no significance is claimed" in table.output
 
 
+def test_other_settings_of_a_study_are_other_cells(study, data, tmp_path):
+    words = ["sweep", study, "-o", tmp_path / "s", "--data", data, "--seeds", 1]
+    assert "7 cells: 7 finished." in run(*words).output
+    study.write_text(STUDY.replace("lr: 0.003", "lr: 0.001"))
+    assert "7 cells: 7 finished." in run(*words).output
+    frame = pd.read_parquet(tmp_path / "s" / "results.parquet")
+    assert frame["lr"].value_counts().to_dict() == {0.003: 7, 0.001: 7}
+    study.write_text(STUDY)
+    assert "7 cells: 7 reused." in run(*words).output
+
+
 def test_another_encoder_of_the_same_name_is_refused(study, data, tmp_path):
     words = ["sweep", study, "-o", tmp_path / "s", "--data", data, "--seeds", 1]
     assert run(*words).exit_code == 0

@@ -1,12 +1,14 @@
 """Cells that are built, trained and judged; tasks whose parts share no ground."""
 
+from dataclasses import fields, replace
+
 import numpy as np
 import pytest
 import torch
 import xarray as xr
 
 from workbench.errors import EvaluationError, ModelError
-from workbench.evaluation.benchmark import Bench, judged, predict
+from workbench.evaluation.benchmark import Bench, judged, predict, settings_of
 from workbench.evaluation.results import ResultsTable
 from workbench.evaluation.studies import (
     convergence_study,
@@ -55,7 +57,7 @@ def make_encoder(cell, task):
     return resnet(18, task.bands, cell.options.get("stem", "standard"))
 
 
-QUICK = FinetuneSettings(steps=4, batch_size=6, lr=2e-3, eval_every=4)
+QUICK = {"steps": 4, "batch_size": 6, "lr": 2e-3, "eval_every": 4}
 
 
 def test_parts_of_a_scene_share_no_block(task):
@@ -93,9 +95,10 @@ def test_classes_of_a_scene_can_be_put_together():
 
 def test_a_study_fills_a_table_once(task, tmp_path):
     cells = varied_study(
-        "cover", "resnet18", "unet", varied={"stem": ["standard", "detail"]}, seeds=(0, 1)
-    )
-    bench, table = Bench({"cover": task}, make_encoder, QUICK), ResultsTable(tmp_path / "r.parquet")
+        "cover", "resnet18", "unet", varied={"stem": ["standard", "detail"]}, seeds=(0, 1),
+        **QUICK,
+    )  # fmt: skip
+    bench, table = Bench({"cover": task}, make_encoder), ResultsTable(tmp_path / "r.parquet")
     first = run_study(cells, bench, table)
     assert first.count("finished") == 4, first
     frame = table.frame()
@@ -106,19 +109,42 @@ def test_a_study_fills_a_table_once(task, tmp_path):
     assert table.frame().equals(frame)
 
 
+def test_whatever_is_set_for_a_training_is_part_of_its_key(task, tmp_path):
+    assert not [f.name for f in fields(Bench) if "settings" in f.name]  # nothing beside the cell
+    cell = StudyCell("cover", "resnet18", "random", "scratch", "fcn", 0, options=QUICK)
+    other = {
+        "steps": 3, "batch_size": 5, "lr": 1e-3, "weight_decay": 0.1, "warmup": 0.5,
+        "loss": "boundary", "boundary": {"form": "band"}, "flips": False, "eval_every": 2,
+        "neighbours": 3,
+    }  # fmt: skip
+    assert set(other) == {f.name for f in fields(FinetuneSettings)}
+    keys = set()
+    for name, value in other.items():
+        needed = {"loss": "boundary"} if name == "boundary" else {}
+        changed = replace(cell, options={**QUICK, **needed, name: value})
+        assert getattr(settings_of(changed), name) == value
+        keys.add(changed.key)
+    assert len(keys | {cell.key}) == len(other) + 1
+    bench, table = Bench({"cover": task}, make_encoder), ResultsTable(tmp_path / "r.parquet")
+    twice = [cell, replace(cell, options={**QUICK, "lr": 1e-4})]
+    assert run_study(twice[:1], bench, table).count("finished") == 1
+    found = run_study(twice, bench, table)
+    assert (found.count("reused"), found.count("finished")) == (1, 1)
+    assert table.frame()["lr"].tolist() == [2e-3, 1e-4]
+
+
 def test_training_beats_its_start_and_frozen_cells_share_features(task):
     cache = FeatureCache()
-    settings = FinetuneSettings(steps=30, batch_size=6, lr=5e-3, eval_every=15)
+    options = {"steps": 30, "batch_size": 6, "lr": 5e-3, "eval_every": 15}
     kept = []
     bench = Bench(
         {"cover": task},
         lambda cell, t: make_encoder(StudyCell("cover", "", "", "full", "", 0), t),
-        settings,
         cache=cache,
         keep=lambda cell, run, found: kept.append(found),
     )
     cells = [
-        StudyCell("cover", "resnet18", "random", "frozen", "unet", seed, fraction=f)
+        StudyCell("cover", "resnet18", "random", "frozen", "unet", seed, f, options=options)
         for seed in (0, 1)
         for f in (0.5, 1.0)
     ]
@@ -153,16 +179,16 @@ def test_what_is_judged_is_what_was_predicted(task):
 )
 def test_cells_that_make_no_sense_are_refused(task, change, sentence):
     values = {"task": "cover", "encoder": "resnet18", "init": "random", "protocol": "scratch"}
-    cell = StudyCell(**{**values, "decoder": "unet", "seed": 0, **change})
-    bench = Bench({"cover": task}, make_encoder, QUICK)
+    cell = StudyCell(**{**values, "decoder": "unet", "seed": 0, "options": QUICK, **change})
+    bench = Bench({"cover": task}, make_encoder)
     with pytest.raises(EvaluationError, match=sentence):
         bench(cell)
 
 
 def test_an_upconv_on_a_convnet_is_refused(task):
-    cell = StudyCell("cover", "resnet18", "random", "scratch", "upconv", 0)
+    cell = StudyCell("cover", "resnet18", "random", "scratch", "upconv", 0, options=QUICK)
     with pytest.raises(ModelError, match="transformer"):
-        Bench({"cover": task}, make_encoder, QUICK)(cell)
+        Bench({"cover": task}, make_encoder)(cell)
 
 
 def test_studies_list_each_cell_once():

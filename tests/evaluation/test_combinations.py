@@ -130,7 +130,9 @@ def losses(task, cell, settings=SETTINGS):
 
 def cell_of(task, encoder, decoder, protocol, **options):
     init = "random" if protocol == "scratch" else "given"
-    return StudyCell(task, encoder, init, protocol, decoder, 0, options=options)
+    return StudyCell(
+        task, encoder, init, protocol, decoder, 0, options={**SETTINGS.to_dict(), **options}
+    )
 
 
 @pytest.mark.parametrize(("task", "encoder", "decoder", "protocol"), COMBINATIONS)
@@ -162,7 +164,7 @@ def test_low_rank_updates_improve_too(tasks, task):
 
 
 def test_neighbours_know_more_than_nothing(tasks):
-    found = Bench(tasks, make_encoder, SETTINGS)(cell_of("corine", "spectral", "linear", "knn"))
+    found = Bench(tasks, make_encoder)(cell_of("corine", "spectral", "linear", "knn"))
     assert found.cost.parameters_trained == 0
     scores = found.record.scores()
     always = tasks["corine"].test.batch(range(4))[1].mean()  # micro F1 of "everything is there"
@@ -200,7 +202,7 @@ REFUSED = [
 
 @pytest.mark.parametrize(("task", "encoder", "decoder", "protocol", "sentence"), REFUSED)
 def test_what_makes_no_sense_is_refused(tasks, task, encoder, decoder, protocol, sentence):
-    bench = Bench(tasks, make_encoder, SETTINGS)
+    bench = Bench(tasks, make_encoder)
     with pytest.raises(WorkbenchError, match=sentence) as told:
         bench(cell_of(task, encoder, decoder, protocol))
     assert isinstance(told.value, EvaluationError | ModelError | TrainingError)
@@ -210,7 +212,7 @@ def test_what_makes_no_sense_is_refused(tasks, task, encoder, decoder, protocol,
 def test_pretrained_weights_are_not_scratch(tasks):
     cell = StudyCell("cdl", "spectral", "moco", "scratch", "upconv", 0)
     with pytest.raises(EvaluationError, match="starts from random weights, but init is 'moco'"):
-        Bench(tasks, make_encoder, SETTINGS)(cell)
+        Bench(tasks, make_encoder)(cell)
 
 
 @pytest.mark.parametrize(
@@ -225,7 +227,7 @@ def test_a_loss_of_another_task_is_refused(tasks, task, loss, sentence):
     decoder = "linear" if task == "corine" else "upconv"
     cell = cell_of(task, "spectral", decoder, "full", loss=loss)
     with pytest.raises(TrainingError, match=sentence):
-        Bench(tasks, make_encoder, SETTINGS)(cell)
+        Bench(tasks, make_encoder)(cell)
 
 
 def test_every_decoder_and_protocol_is_among_the_combinations():

@@ -16,7 +16,6 @@ from workbench.models import resnet
 from workbench.readers.images import Image
 from workbench.readers.samples import LabelledScene
 from workbench.sensors import sensor
-from workbench.training.finetune_settings import FinetuneSettings
 
 LEGEND = Legend(
     "two", "Two", (LegendClass("open", (1,), "#ffff00"), LegendClass("wood", (2,), "#00ff00"))
@@ -36,14 +35,14 @@ def task():
 
 def test_what_a_cell_predicted_is_found_again(task, tmp_path):
     kept = KeptPredictions(tmp_path, {"wood": task})
-    settings = FinetuneSettings(steps=2, batch_size=3, eval_every=2)
+    brief = {"steps": 2, "batch_size": 3, "eval_every": 2}
     cells = [
-        StudyCell("wood", "resnet18", "random", "scratch", "fcn", seed, options={"stem": stem})
+        StudyCell(
+            "wood", "resnet18", "random", "scratch", "fcn", seed, options={"stem": stem, **brief}
+        )
         for seed, stem in enumerate(("standard", "detail"))
     ]
-    bench = Bench(
-        {"wood": task}, lambda c, t: resnet(18, t.bands, c.options["stem"]), settings, keep=kept
-    )
+    bench = Bench({"wood": task}, lambda c, t: resnet(18, t.bands, c.options["stem"]), keep=kept)
     records = [bench(cell).record for cell in cells]
     truth = kept.targets("wood")
     found = kept.by_option(cells, "stem")

@@ -238,7 +238,7 @@ def _ready(
     settings = FinetuneSettings()
     keep = KeptRuns(output, made, settings)
     cache = FeatureCache(output / "features", device=device)
-    bench = Bench({made.name: made}, encoders, settings, cache=cache, device=device, keep=keep)
+    bench = Bench({made.name: made}, encoders, cache=cache, device=device, keep=keep)
     return Sweep(tuple(cells), ResultsTable(output / RESULTS), bench)
 
 

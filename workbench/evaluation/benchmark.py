@@ -2,7 +2,7 @@
 
 import resource
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, fields
 from typing import Any, TypeAlias
 
 import torch
@@ -29,20 +29,21 @@ MakeEncoder: TypeAlias = Callable[[StudyCell, Task], nn.Module]
 """Gives the encoder of a cell, with the weights that its `init` names; a new one each time."""
 
 _OPTIONS_OF_PROTOCOL = ("as_published", "layer_decay", "lora_rank")
-_OPTIONS_OF_RUN = ("steps", "batch_size", "lr", "weight_decay", "warmup", "loss", "boundary",
-                   "flips", "eval_every", "neighbours")  # fmt: skip
+_OPTIONS_OF_RUN = tuple(setting.name for setting in fields(FinetuneSettings))
 
 
 @dataclass
 class Bench:
-    """Runs cells: what all of them share. Call it with a cell, or give it to `run_study`."""
+    """Runs cells: what all of them share. Call it with a cell, or give it to `run_study`.
+
+    Nothing here changes what a training gives. How long and how fast it trains is among the options
+    of the cell (`settings_of`), and so in its key: other settings are other cells.
+    """
 
     tasks: Mapping[str, Task]
     """Tasks by name."""
     make_encoder: MakeEncoder
     """Makes the encoder of a cell."""
-    settings: FinetuneSettings = field(default_factory=FinetuneSettings)
-    """Of all runs; a cell's options of the same name go before."""
     cache: FeatureCache | None = None
     """Features of frozen encoders, shared by the cells."""
     device: str = "cpu"
@@ -75,7 +76,7 @@ class Bench:
             task.val,
             protocol=protocol,
             standardise=task.standardise.to(self.device),
-            settings=settings_of(cell, self.settings),
+            settings=settings_of(cell),
             chosen=chosen,
             cache=cache,
             seed=cell.seed,
@@ -111,8 +112,11 @@ def protocol_of(cell: StudyCell) -> Protocol:
     return Protocol(cell.protocol, **options)  # type: ignore[arg-type]
 
 
-def settings_of(cell: StudyCell, base: FinetuneSettings) -> FinetuneSettings:
-    """The settings of a cell: the common ones, but for its own options."""
+def settings_of(
+    cell: StudyCell,
+    base: FinetuneSettings = FinetuneSettings(),  # noqa: B008  # frozen
+) -> FinetuneSettings:
+    """The settings of a cell: its options of these names, and else those of `base`."""
     own = {k: cell.options[k] for k in _OPTIONS_OF_RUN if k in cell.options}
     return FinetuneSettings(**{**base.to_dict(), **own})
 

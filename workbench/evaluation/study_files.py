@@ -12,6 +12,7 @@ The named studies are such files in the package: `workbench sweep --show protoco
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -29,6 +30,7 @@ from workbench.evaluation.studies import (
     varied_study,
 )
 from workbench.evaluation.study import StudyCell
+from workbench.training.finetune_settings import FinetuneSettings
 
 _FOLDER = files("workbench") / "evaluation" / "named_studies"
 Seeds = int | list[int]
@@ -156,7 +158,8 @@ class StudyFile(_Strict):
     """Where the weights of an init are, as a path in which the columns of a cell stand in braces;
     relative to the folder of checkpoints."""
     settings: dict[str, Any] = {}
-    """Settings of all runs, as in `FinetuneSettings`."""
+    """Settings of all runs, as in `FinetuneSettings`: they become options of each cell, where a
+    study's own options of the same name go before."""
     studies: Annotated[
         list[Annotated[Protocols | Fractions | Convergence | Varied, Field(discriminator="kind")]],
         Field(min_length=1),
@@ -167,9 +170,17 @@ class StudyFile(_Strict):
         """List the cells, each once, in the order of the file.
 
         Raises:
-            EvaluationError: If a study names an encoder that the file does not make.
+            EvaluationError: If a study names an encoder that the file does not make, or there is no
+                such setting.
+            TrainingError: If a setting is outside its range.
         """
-        found = list(dict.fromkeys(cell for study in self.studies for cell in study.cells()))
+        try:
+            FinetuneSettings(**self.settings)
+        except TypeError as error:
+            raise EvaluationError(f"The settings of the study cannot be used: {error}.") from None
+        listed = (cell for study in self.studies for cell in study.cells())
+        told = (replace(c, options={**self.settings, **c.options}) for c in listed)
+        found = list(dict.fromkeys(told))
         if unknown := sorted({cell.encoder for cell in found} - set(self.encoders)):
             raise EvaluationError(
                 f"Each encoder of a study must be among `encoders`, but {unknown[0]!r} is not.\n"

@@ -23,7 +23,6 @@ from workbench.evaluation.results import ResultsTable
 from workbench.evaluation.study import CellNote, StudyCell, StudyReport, run_study
 from workbench.evaluation.study_files import StudyFile
 from workbench.training.features import FeatureCache
-from workbench.training.finetune_settings import FinetuneSettings
 
 STUDY, RESULTS, ENCODERS = "study.yaml", "results.parquet", "encoders.json"
 
@@ -74,13 +73,9 @@ def prepare_sweep(
     """
     folder = Path(folder)
     cells = tuple(study.cells())
-    try:
-        settings = FinetuneSettings(**study.settings)
-    except TypeError as error:
-        raise EvaluationError(f"The settings of the study cannot be used: {error}.") from None
     encoders = CellEncoders(study.encoders, study.checkpoints, Path(checkpoints or "."))
     for cell in cells:
-        protocol_of(cell), settings_of(cell, settings)
+        protocol_of(cell), settings_of(cell)
     _require_same_encoders(folder, study, encoders, cells)
     tasks = open_tasks(
         dict.fromkeys(cell.task for cell in cells),
@@ -93,7 +88,7 @@ def prepare_sweep(
     for cell in cells:
         require_sensible(tasks[cell.task], cell)
     cache = FeatureCache(folder / "features", device=device)
-    bench = Bench(tasks, encoders, settings, cache=cache, device=device)
+    bench = Bench(tasks, encoders, cache=cache, device=device)
     return Sweep(cells, ResultsTable(folder / RESULTS), bench)
 
 
