@@ -7,7 +7,8 @@ import pytest
 import torch
 import xarray as xr
 
-from workbench.errors import EvaluationError, ModelError
+from workbench.datasets.examples import SceneWindows
+from workbench.errors import EvaluationError, ModelError, TrainingError
 from workbench.evaluation.benchmark import Bench, judged, predict, settings_of
 from workbench.evaluation.results import ResultsTable
 from workbench.evaluation.studies import (
@@ -153,6 +154,7 @@ def test_training_beats_its_start_and_frozen_cells_share_features(task):
         curve = [score for _, score in found.curve]
         assert max(curve[1:]) > curve[0]
         assert found.cost.parameters_trained < 10_000_000
+        assert "one pass of the encoder" in found.notes["flops"]
     assert cache.passes == 3  # train, val and test, once for all four
     assert kept[0].shape == (len(task.test), 16, 16)
 
@@ -183,6 +185,57 @@ def test_cells_that_make_no_sense_are_refused(task, change, sentence):
     bench = Bench({"cover": task}, make_encoder)
     with pytest.raises(EvaluationError, match=sentence):
         bench(cell)
+
+
+class Densities:
+    """Densities in place of classes, and some images without any."""
+
+    def __init__(self, examples, empty):
+        self.examples, self.empty = examples, empty
+
+    def __len__(self):
+        return len(self.examples)
+
+    def __getitem__(self, i):
+        image, target = self.examples[i]
+        density = torch.full(target.shape, float("nan")) if i in self.empty else target / 2
+        return {"image": image, "target": density.float()}
+
+
+def of_densities(examples, empty=()):
+    return replace(
+        examples, source=Densities(examples, empty), kind="density", class_names=(),
+        ignore_index=None, numbers=None,
+    )  # fmt: skip
+
+
+def test_a_test_image_without_a_density_is_told_before_anything_is_trained(task):
+    parts = {"train": of_densities(task.train), "val": of_densities(task.val)}
+    cell = StudyCell("cover", "resnet18", "random", "scratch", "fcn", 0, options=QUICK)
+    kept = []
+
+    def bench(empty):
+        cover = replace(task, **parts, test=of_densities(task.test, empty))
+        return Bench({"cover": cover}, make_encoder, keep=lambda *run: kept.append(run))
+
+    assert "r2" in bench(())(cell).record.scores()
+    assert len(kept) == 1
+    told = rf"Each test image of cover .* 1 of {len(task.test)} have none, such as "
+    with pytest.raises(EvaluationError, match=told + f"'{task.test.ids[2]}'") as why:
+        bench({2})(cell)
+    assert "with `least_labelled` above 0" in str(why.value)
+    with pytest.raises(TrainingError, match="The test part needs a label, but all"):
+        bench(set(range(len(task.test))))(cell)
+    assert len(kept) == 1  # no other was trained
+
+
+def test_class_maps_of_a_test_part_need_one_label_in_all(task):
+    cell = StudyCell("cover", "resnet18", "random", "scratch", "fcn", 0, options=QUICK)
+    source, unlabelled = task.test.source, np.full((96, 96), 255, np.uint8)
+    blank = SceneWindows(source.image, unlabelled, source.size, source.corners)
+    cover = replace(task, test=replace(task.test, source=blank, ignore_index=255))
+    with pytest.raises(TrainingError, match="The test part needs a label, but all"):
+        Bench({"cover": cover}, make_encoder)(cell)
 
 
 def test_an_upconv_on_a_convnet_is_refused(task):

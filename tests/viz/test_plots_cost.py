@@ -16,12 +16,17 @@ def table(tmp_path_factory):
     return benchmark_table(results, "forest_segmentation", draws=100, rng=np.random.default_rng(0))
 
 
-@pytest.mark.parametrize("cost", ["parameters_trained", "seconds"])
+@pytest.mark.parametrize("cost", ["parameters_trained", "flops", "seconds"])
 def test_a_page_asks_the_network_for_nothing_and_names_its_cost(table, cost):
     view = cost_plot(table, cost=cost)
     assert view.png.startswith(b"\x89PNG")
     assert external_references(view.page) == []
-    assert {"parameters_trained": "Weights trained", "seconds": "(s)"}[cost] in view.page
+    words = {
+        "parameters_trained": "Weights trained",
+        "flops": "of a frozen encoder the head&#x27;s steps and one pass over the training images",
+        "seconds": "(s)",
+    }
+    assert words[cost] in view.page
 
 
 def test_dominated_is_what_another_beats_at_no_higher_cost():

@@ -2,7 +2,7 @@
 
 import resource
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, TypeAlias
 
 import torch
@@ -24,6 +24,7 @@ from workbench.training.features import FeatureCache
 from workbench.training.finetune import FinetuneResult, finetune
 from workbench.training.finetune_settings import FinetuneSettings
 from workbench.training.protocols import Protocol
+from workbench.training.validation import is_labelled, require_labels
 
 MakeEncoder: TypeAlias = Callable[[StudyCell, Task], nn.Module]
 """Gives the encoder of a cell, with the weights that its `init` names; a new one each time."""
@@ -50,18 +51,23 @@ class Bench:
     """Where to compute."""
     keep: Callable[[StudyCell, FinetuneResult, Tensor], None] | None = None
     """Called with cell, run and (N, ...) predictions of the test part."""
+    _judgeable: set[str] = field(default_factory=set, init=False, repr=False)
 
     def __call__(self, cell: StudyCell) -> CellResult:
         """Train and judge one cell.
 
         Raises:
-            EvaluationError: If there is no such task, or its parts make no sense together.
+            EvaluationError: If there is no such task, the cell makes no sense, or a test image of
+                densities has no label.
             TrainingError: If the training cannot start or had to stop.
         """
         if cell.task not in self.tasks:
             known = ", ".join(self.tasks)
             raise EvaluationError(f"There is no task {cell.task!r}.\nTasks are {known}.")
         task = self.tasks[cell.task]
+        if cell.task not in self._judgeable:
+            require_judgeable(task)
+            self._judgeable.add(cell.task)
         cache = self.cache if self.cache is not None else FeatureCache(device=self.device)
         protocol = protocol_of(cell)
         model = build_model(task, self.make_encoder(cell, task), cell)
@@ -94,7 +100,7 @@ class Bench:
         notes = {"best_step": str(run.best_step), "protocol": str(protocol)}
         if protocol.features_stay:
             notes["flops"] = (
-                "of the head alone; the encoder's one pass over the images is not counted"
+                "the head's steps and one pass of the encoder over the images trained on"
             )
         return CellResult(
             record.grouped([group[i] for i in record.images]),
@@ -158,6 +164,29 @@ def require_sensible(task: Task, cell: StudyCell) -> None:
         told = f"'scratch' starts from random weights, but init is {cell.init!r}"
     if told is not None:
         raise EvaluationError(f"This cell makes no sense: {told} ({cell}).")
+
+
+def require_judgeable(task: Task) -> None:
+    """Refuse a test part that cannot be judged, before anything is trained for it.
+
+    Label maps of classes may be without a label here and there: such images are left out, counted
+    and logged by `judged`. Densities are read once, each of them needs a label.
+
+    Raises:
+        EvaluationError: If a test image of densities has no labelled pixel.
+        TrainingError: If no test image has one.
+    """
+    test = task.test
+    require_labels(test, "test")
+    if test.kind != "density":
+        return
+    empty = [name for k, name in enumerate(test.ids) if not is_labelled(test[k][1], None)]
+    if empty:
+        raise EvaluationError(
+            f"Each test image of {task.name} needs a labelled pixel, but {len(empty)} of "
+            f"{len(test)} have none, such as {empty[0]!r}.\nLeave them out: make the task with "
+            "`least_labelled` above 0."
+        )
 
 
 @torch.no_grad()

@@ -46,8 +46,8 @@ def beside(
     Returns:
         One row a cell: training, then decoder, encoder, stem, loss, seed; score with low and high;
         gain over the baseline with gain_low and gain_high; p_value, and p_holm corrected for the
-        number of rows; above (True if p_holm and the interval say so); parameters, gflops and
-        seconds of its training.
+        number of rows; above (True if p_holm and the interval say so); parameters, gflops
+        and seconds of its training, as `results.Cost` defines them.
 
     Raises:
         EvaluationError: If a training is not in the table, or has no such score.

@@ -150,7 +150,8 @@ def budget_designs(scores: Scores, results: ResultsTable, truth: Predictions) ->
 
     Returns:
         One row a design: design, stride, seeds, each measure (mean over seeds and images, in
-        [0, 1]) and bound_MEASURE, parameters (millions), gflops and seconds of a training.
+        [0, 1]) and bound_MEASURE, parameters (millions), gflops and seconds of a training,
+        as `results.Cost` defines them.
 
     Raises:
         EvaluationError: If a stride does not divide the images.

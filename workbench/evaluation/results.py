@@ -43,10 +43,12 @@ class Cost:
     parameters_trained: int
     """Parameters that were trained, head included."""
     flops: float
-    """Floating point operations of training; NaN if not counted. Where features of a frozen encoder
-    were computed once, of the head alone; the row's notes then say so under "flops"."""
+    """Floating point operations of training, forward and backward; NaN if not counted. Where
+    features of a frozen encoder are computed once: of the head's steps, and of one forward pass of
+    the encoder over the images trained on, also where other rows share that pass. So rows of all
+    protocols compare; the row's notes say it too, under "flops"."""
     seconds: float
-    """Wall time of training and judging, s."""
+    """Wall time of training, s. Of rows that share features the first computes them."""
     peak_memory_mb: float
     """Largest memory of the device, or of the process on a CPU, MB; NaN if not measured."""
 

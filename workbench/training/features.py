@@ -2,15 +2,18 @@
 
     features/<key>.safetensors      one tensor for each map, (N, D, h, w) or (N, D)
 
-The key stands for the encoder's weights, the images and how they are standardised; a file with it
-is complete, as it is written whole or not at all.
+The key stands for the encoder's layers and weights, the images and how they are standardised, by
+what they hold, never by where they lie in memory; a file with it is complete, as it is written
+whole or not at all.
 """
 
 import hashlib
 import logging
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -33,10 +36,18 @@ class FrozenFeatures:
         maps: One (N, ...) tensor for each feature map.
         size: (H, W) of the images.
         targets: (N, ...) targets of the examples.
+        flops_per_image: Floating point operations of the encoder for one image.
     """
 
-    def __init__(self, maps: list[Tensor], size: tuple[int, int], targets: Tensor) -> None:
+    def __init__(
+        self,
+        maps: list[Tensor],
+        size: tuple[int, int],
+        targets: Tensor,
+        flops_per_image: float = float("nan"),
+    ) -> None:
         self.maps, self.size, self.targets = maps, size, targets
+        self.flops_per_image = flops_per_image
 
     def batch(self, chosen: np.ndarray) -> tuple[list[Tensor], Tensor]:
         """Give features and targets of some examples."""
@@ -45,6 +56,14 @@ class FrozenFeatures:
 
     def __len__(self) -> int:
         return len(self.targets)
+
+
+class _Computed(NamedTuple):
+    """What one pass gave: maps, size of the images, operations for one of them."""
+
+    maps: list[Tensor]
+    size: tuple[int, int]
+    flops: float
 
 
 class FeatureCache:
@@ -66,10 +85,10 @@ class FeatureCache:
         self.folder, self.batch_size, self.device = folder, batch_size, torch.device(device)
         self.passes = 0
         """How often an encoder went over a set of images."""
-        self._known: dict[str, tuple[list[Tensor], tuple[int, int]]] = {}
+        self._known: dict[str, _Computed] = {}
         # two tasks may share images and ids: targets are the examples' own, held to keep their id
         self._targets: dict[int, tuple[Examples, Tensor]] = {}
-        self._digests: dict[tuple[str, tuple[tuple[int, int], ...]], str] = {}
+        self._digests: WeakKeyDictionary[Any, tuple[Any, list[Tensor], str]] = WeakKeyDictionary()
 
     def of(self, model: nn.Module, examples: Examples, standardise: Standardise) -> FrozenFeatures:
         """Compute what a model's head sees of each example, or give what was computed before.
@@ -82,8 +101,8 @@ class FeatureCache:
         key = self.key(model, examples, standardise)
         if key not in self._known:
             self._known[key] = self._found(key, model, examples, standardise)
-        maps, size = self._known[key]
-        return FrozenFeatures(maps, size, self._targets_of(examples))
+        maps, size, flops = self._known[key]
+        return FrozenFeatures(maps, size, self._targets_of(examples), flops)
 
     def _targets_of(self, examples: Examples) -> Tensor:
         if id(examples) not in self._targets:
@@ -104,31 +123,44 @@ class FeatureCache:
 
     def _digest(self, encoder: Any) -> str:
         """Stand for an encoder's layers and weights; hashed anew only if a weight was written."""
-        state = encoder.state_dict()
-        layers = repr(encoder)  # a stride may become dilation with the weights as they are
-        seen = layers, tuple((t.data_ptr(), t._version) for t in state.values())
-        if seen not in self._digests:
-            found = hashlib.sha256(layers.encode())
-            for name, tensor in state.items():
-                found.update(name.encode())
-                found.update(_bytes(tensor))
-            self._digests[seen] = found.hexdigest()
-        return self._digests[seen]
+        weights = list(encoder.state_dict().values())
+        seen = repr(encoder), [(t.data_ptr(), t._version, _sum_of_bits(t)) for t in weights]
+        known = self._digests.get(encoder)
+        if known is None or known[0] != seen:
+            # the weights are held, so that their addresses are not given out to others meanwhile
+            known = self._digests[encoder] = seen, weights, _digest(encoder)
+        return known[2]
 
     def _found(
         self, key: str, model: nn.Module, examples: Examples, standardise: Standardise
-    ) -> tuple[list[Tensor], tuple[int, int]]:
+    ) -> _Computed:
         path = None if self.folder is None else self.folder / f"{key}.safetensors"
         if path is not None and path.is_file():
             return _read(path)
         self.passes += 1
-        maps, size = _computed(model, examples, standardise, self.batch_size, self.device)
+        found = _computed(model, examples, standardise, self.batch_size, self.device)
         if path is not None:
-            tensors = {f"map{i}": m.contiguous() for i, m in enumerate(maps)}
+            tensors = {f"map{i}": m.contiguous() for i, m in enumerate(found.maps)}
+            told = {"size": f"{found.size[0]} {found.size[1]}", "flops": repr(found.flops)}
             with whole_file(path) as unfinished:
-                save_file(tensors, unfinished, metadata={"size": f"{size[0]} {size[1]}"})
+                save_file(tensors, unfinished, metadata=told)
             log.info("features of %d images in %s", len(examples), path)
-        return maps, size
+        return found
+
+
+def _digest(encoder: Any) -> str:
+    """Stand for an encoder's layers and weights."""
+    found = hashlib.sha256(repr(encoder).encode())  # strides and dilations have no weights
+    for name, tensor in encoder.state_dict().items():
+        found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        found.update(_bytes(tensor))
+    return found.hexdigest()
+
+
+def _sum_of_bits(tensor: Tensor) -> int:
+    """A quick look at what a tensor holds: writing through `.data` leaves no other trace."""
+    kind = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}[tensor.element_size()]
+    return int(tensor.detach().contiguous().reshape(-1).view(kind).sum())
 
 
 def _bytes(tensor: Tensor) -> bytes:
@@ -142,19 +174,27 @@ def _computed(
     standardise: Standardise,
     batch_size: int,
     device: torch.device,
-) -> tuple[list[Tensor], tuple[int, int]]:
+) -> _Computed:
+    from torch.utils.flop_counter import FlopCounterMode
+
     model.eval().to(device)
     features: Callable[[Tensor], list[Tensor]] = model.features  # type: ignore[assignment]
     parts: list[list[Tensor]] = []
+    flops = 0.0
     for first in range(0, len(examples), batch_size):
         images, _ = examples.batch(range(first, min(first + batch_size, len(examples))))
-        parts.append([m.cpu() for m in features(standardise(images.to(device)))])
+        with nullcontext() if first else FlopCounterMode(display=False) as counter:
+            parts.append([m.cpu() for m in features(standardise(images.to(device)))])
+        if counter is not None:
+            flops = counter.get_total_flops() / len(images)
     maps = [torch.cat(pieces) for pieces in zip(*parts, strict=True)]
-    return maps, (images.shape[2], images.shape[3])
+    return _Computed(maps, (images.shape[2], images.shape[3]), flops)
 
 
-def _read(path: Path) -> tuple[list[Tensor], tuple[int, int]]:
+def _read(path: Path) -> _Computed:
     with safe_open(path, framework="pt") as file:
-        height, width = map(int, file.metadata()["size"].split())
+        told = file.metadata()
+        height, width = map(int, told["size"].split())
         names = sorted(file.keys(), key=lambda name: int(name.removeprefix("map")))
-        return [file.get_tensor(name) for name in names], (height, width)
+        maps = [file.get_tensor(name) for name in names]
+    return _Computed(maps, (height, width), float(told["flops"]))

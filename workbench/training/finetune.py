@@ -22,7 +22,12 @@ from workbench.training.protocols import (
     encoder_parameters,
     trained_parameters,
 )
-from workbench.training.validation import ValidationScore, step_to_share, task_loss
+from workbench.training.validation import (
+    ValidationScore,
+    require_labels,
+    step_to_share,
+    task_loss,
+)
 
 log = logging.getLogger(__name__)
 
@@ -42,8 +47,9 @@ class FinetuneResult:
     encoder_parameters_trained: int
     """Those of the encoder among them."""
     flops: float
-    """Floating point operations of all steps, as counted on the first; 0 for kNN. Of the head alone
-    where features were computed once: the pass of the frozen encoder is not among them."""
+    """Floating point operations of training: all steps, forward and backward, as counted on the
+    first. Where features are computed once: the head's steps, and one forward pass of the encoder
+    over the images trained on, whoever else shares it. Looks at validation are not counted."""
     seconds: float
     """Wall time."""
     seeds: dict[str, int] = field(default_factory=dict)
@@ -99,39 +105,33 @@ def finetune(
             the task, nothing is labelled, or the loss is no number.
     """
     rules = Protocol(protocol) if isinstance(protocol, str) else protocol  # type: ignore[arg-type]
-    _require_fit(model, train, val)
     rows = np.arange(len(train)) if chosen is None else np.asarray(chosen, dtype=np.int64)
+    _require_fit(model, train, val, rows)
     started = time.perf_counter()
     model.to(device)
     features = FeatureCache(device=device) if cache is None else cache
-    seeds = {"training": seed}
     if rules.name == "knn":
         return _nearest(model, train, val, rows, features, standardise, settings, started)
     apply_protocol(model, rules)
-
-    def part(examples: Examples) -> LiveImages | KeptFeatures:
-        if rules.features_stay:
-            return KeptFeatures(model, features.of(model, examples, standardise), device)
-        return LiveImages(model, examples, standardise, device)
-
-    parts = part(train), part(val)
+    parts: tuple[LiveImages | KeptFeatures, LiveImages | KeptFeatures]
+    of_pass = 0.0
+    if rules.features_stay:
+        kept, judged = (features.of(model, part, standardise) for part in (train, val))
+        parts = KeptFeatures(model, kept, device), KeptFeatures(model, judged, device)
+        of_pass = kept.flops_per_image * len(rows)
+    else:
+        live = [LiveImages(model, part, standardise, device) for part in (train, val)]
+        parts = live[0], live[1]
     run = Run(model, rules, settings, task_loss(train, settings), parts, rows, train, seed)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         history, best_step = run.train(progress)
-    return FinetuneResult(
-        model.eval(),
-        history,
-        best_step,
-        trained_parameters(model),
-        encoder_parameters(model),
-        run.flops,
-        time.perf_counter() - started,
-        seeds,
-    )
+    weights = trained_parameters(model), encoder_parameters(model)
+    spent = of_pass + run.flops, time.perf_counter() - started
+    return FinetuneResult(model.eval(), history, best_step, *weights, *spent, {"training": seed})
 
 
-def _require_fit(model: nn.Module, train: Examples, val: Examples) -> None:
+def _require_fit(model: nn.Module, train: Examples, val: Examples, rows: np.ndarray) -> None:
     val.contract.require_same(train.contract, thing="The validation part")
     encoder: Any = model.encoder
     has = len(train.contract.band_names) * (2 if train.kind == "change" else 1)
@@ -145,6 +145,8 @@ def _require_fit(model: nn.Module, train: Examples, val: Examples) -> None:
             f"Training and validation must not share ground, but group {shared[0]!r} and "
             f"{len(shared) - 1} more are in both.\nSplit by component or block (`split_locations`)."
         )
+    require_labels(train, "training", rows)
+    require_labels(val, "validation")
 
 
 def _nearest(
@@ -172,4 +174,5 @@ def _nearest(
         logits = voting.decode(maps, (0, 0))
     score.add(logits, targets)
     look = Look(0, float("nan"), float(loss(logits, targets)), score.value)
-    return FinetuneResult(voting.eval(), [look], 0, 0, 0, 0.0, time.perf_counter() - started)
+    flops = features.flops_per_image * len(rows)
+    return FinetuneResult(voting.eval(), [look], 0, 0, 0, flops, time.perf_counter() - started)

@@ -133,7 +133,10 @@ class Run:
             if progress is not None:
                 progress(step + 1, total)
         if not self.has_learned:
-            raise _unlabelled("training", total)
+            raise TrainingError(
+                f"A step needs a labelled pixel to learn from, but the images of all {total} steps "
+                "have none.\nTake more steps or larger batches, or leave unlabelled images out."
+            )
         self.changing.load_state_dict(kept)
         return history, best.step
 
@@ -192,23 +195,12 @@ class Run:
         """Judge the validation part."""
         self.model.eval()
         score, losses, size = ValidationScore(self.examples), [], self.settings.batch_size
-        labelled = False
         for first in range(0, len(self.parts[1]), size):
             rows = np.arange(first, min(first + size, len(self.parts[1])))
             logits, targets = self.parts[1].logits(rows)
             losses.append(float(self.loss(logits, targets)) * len(rows))
-            labelled = labelled or is_labelled(targets, self.examples.ignore_index)
             score.add(logits, targets)
-        if not labelled:
-            raise _unlabelled("validation", len(losses))
         return Look(step, train_loss, sum(losses) / len(self.parts[1]), score.value)
 
     def state(self) -> dict[str, Tensor]:
         return copy.deepcopy(self.changing.state_dict())
-
-
-def _unlabelled(part: str, batches: int) -> TrainingError:
-    return TrainingError(
-        f"The {part} part needs a label, but all {batches} batches of it have only ignored "
-        "pixels.\nIs ignore_index right, and do the label maps cover these images?"
-    )

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from workbench.datasets.examples import Examples
+from workbench.datasets.examples import Examples, Ints
 from workbench.errors import TrainingError
 from workbench.training.finetune_settings import FinetuneSettings
 
@@ -88,6 +88,30 @@ def is_labelled(target: Tensor, ignored: int | None) -> bool:
     """Whether a batch of targets, of any kind, has anything to learn from or to judge by."""
     known = ~torch.isnan(target) if target.is_floating_point() else target != ignored
     return bool(torch.as_tensor(known).any())
+
+
+def require_labels(examples: Examples, part: str, rows: Sequence[int] | Ints | None = None) -> None:
+    """Refuse a part of a split in which nothing is labelled, before anything is trained.
+
+    Targets are read until one of them has a label.
+
+    Args:
+        examples: Of the part.
+        part: Its name, for the error: "training", "validation" or "test".
+        rows: Numbers of the examples that count; None: all.
+
+    Raises:
+        TrainingError: If none of them has a label.
+    """
+    chosen = range(len(examples)) if rows is None else [int(i) for i in rows]
+    if any(is_labelled(examples[i][1], examples.ignore_index) for i in chosen):
+        return
+    named = f" ({examples.ids[chosen[0]]!r} …)" if len(chosen) else ""
+    raise TrainingError(
+        f"The {part} part needs a label, but all {len(chosen)} images of it{named} have only "
+        f"ignored pixels.\nIs ignore_index ({examples.ignore_index}) right, and do the label maps "
+        "cover these images?"
+    )
 
 
 def step_to_share(steps: Sequence[int], scores: Sequence[float], share: float = 0.95) -> float:

@@ -1,5 +1,6 @@
 """Score against cost: what a point of score costs in weights, operations, seconds or memory."""
 
+from textwrap import fill
 from typing import Any
 
 import holoviews as hv
@@ -19,10 +20,16 @@ from workbench.viz.table_words import WORDS, wording
 LABELS = {
     "parameters_trained": "Weights trained",
     "flops": "Operations of training (FLOP)",
-    "seconds": "Training and judging (s)",
+    "seconds": "Training (s)",
     "peak_memory_mb": "Peak memory (MB)",
 }
 """Words and units of the costs."""
+
+_DEFINED = {
+    "flops": "Operations: all steps, forward and backward; of a frozen encoder the head's steps "
+    "and one pass over the training images. ",
+    "seconds": "Of runs that share the features of a frozen encoder, the first computes them. ",
+}
 
 
 def cost_plot(
@@ -51,6 +58,7 @@ def cost_plot(
     panels = _panels(table, cells, cost)
     without = int(table.cells["value"].notna().sum()) - len(cells)
     below = f"{without} without this cost are left out. " if without else ""
+    below += _DEFINED.get(cost, "")
     below += (
         f"Grey: another one of the panel costs no more ({cost.replace('_', ' ')}) and scores no "
         "less. Bars: interval over seeds and groups of images; none with fewer than 5 seeds."
@@ -127,6 +135,7 @@ def _static(panels: dict[str, pd.DataFrame], label: str, title: str) -> bytes:
     figure.legend(handles=_handles(panels), loc="outside right center", frameon=False, fontsize=9)
     first, _, small = title.partition("\n")
     figure.suptitle(first, x=0.01, ha="left", fontsize=12, fontweight="bold", color=palettes.INK)
+    small = fill(small, int(15 * figure.get_figwidth()))
     figure.supxlabel(small, x=0.01, ha="left", fontsize=8, color=palettes.MUTED)
     return picture(figure)
 
