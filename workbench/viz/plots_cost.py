@@ -1,6 +1,6 @@
 """Score against cost: what a point of score costs in weights, operations, seconds or memory."""
 
-from textwrap import fill
+import textwrap
 from typing import Any
 
 import holoviews as hv
@@ -135,7 +135,7 @@ def _static(panels: dict[str, pd.DataFrame], label: str, title: str) -> bytes:
     figure.legend(handles=_handles(panels), loc="outside right center", frameon=False, fontsize=9)
     first, _, small = title.partition("\n")
     figure.suptitle(first, x=0.01, ha="left", fontsize=12, fontweight="bold", color=palettes.INK)
-    small = fill(small, int(15 * figure.get_figwidth()))
+    small = textwrap.fill(small, int(15 * figure.get_figwidth()))
     figure.supxlabel(small, x=0.01, ha="left", fontsize=8, color=palettes.MUTED)
     return picture(figure)
 
