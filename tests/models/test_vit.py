@@ -3,9 +3,11 @@
 import pytest
 import torch
 from timm.models.vision_transformer import VisionTransformer
+from torch.nn import functional as F
 
 from workbench.errors import ModelError
 from workbench.models import ViTEncoder, ViTSize, spectral_vit, vit
+from workbench.models.vit import projected
 
 TINY = ViTSize(32, 3, 2)
 
@@ -46,6 +48,24 @@ def test_the_token_size_decides_how_many(token_size, tokens, millions):
     assert encoder.pos_embed.shape == (1, 1 + tokens, 384)
     assert sum(p.numel() for p in encoder.parameters()) / 1e6 == pytest.approx(millions, abs=0.06)
     assert encoder.strides == (token_size,)
+
+
+@pytest.mark.parametrize(("token_size", "rows", "columns"), [(4, 3, 2), (8, 2, 3), (16, 3, 1)])
+def test_tokens_are_projected_as_a_convolution_does(token_size, rows, columns):
+    torch.manual_seed(0)
+    images = torch.randn(2, 5, rows * token_size, columns * token_size, requires_grad=True)
+    weight = torch.randn(7, 5, token_size, token_size, requires_grad=True)
+    bias = torch.randn(7, requires_grad=True)
+    found = projected(images, weight, bias)
+    wanted = F.conv2d(images, weight, bias, stride=token_size).flatten(2).transpose(1, 2)
+    torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-4)
+    upstream, inputs = torch.randn_like(found), (images, weight, bias)
+    for ours, theirs in zip(
+        torch.autograd.grad(found, inputs, upstream),
+        torch.autograd.grad(wanted, inputs, upstream),
+        strict=True,
+    ):
+        torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-4)
 
 
 @torch.no_grad()

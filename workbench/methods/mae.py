@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from workbench.methods.masking import (
     MaskedMethod,
+    centred,
     chosen,
     hidden_count,
     prediction_spread,
@@ -135,8 +136,9 @@ class HiddenErrors(nn.Module):
         tokens = tokens_of(images, self.token_size).float()
         if not self.normalise:
             return tokens
-        spread = tokens.var(-1, keepdim=True).add(1e-6).sqrt()
-        return (tokens - tokens.mean(-1, keepdim=True)) / spread
+        tokens = centred(tokens, -1)
+        variance = tokens.square().sum(-1, keepdim=True) / (tokens.shape[-1] - 1)
+        return tokens.div_(variance.add_(1e-6).sqrt_())
 
 
 class TokenDecoder(nn.Module):

@@ -21,6 +21,7 @@ from workbench.models.spectral_function import (
     lengths,
     pieces,
     rows_of,
+    under_kernel,
 )
 from workbench.models.spectral_norm import all_sums
 
@@ -203,16 +204,15 @@ def _first_moments(spectra: Tensor, conv: Any, group: Any) -> tuple[Tensor, Tens
     """
     if spectra.dtype in (torch.bfloat16, torch.float16):
         spectra = spectra.float()
-    bands, kernel, stride = spectra.shape[1], KERNELS[0], STRIDES[0]
+    kernel, stride, length = KERNELS[0], STRIDES[0], lengths(spectra.shape[1])[0]
     count = all_sums(spectra.new_tensor(float(spectra.shape[0] * spectra.shape[2])), group)
     mean = all_sums(spectra.sum((0, 2)), group) / count
-    gram = spectra.new_zeros(bands, bands)
+    gram = spectra.new_zeros(length, kernel, kernel)  # of the rows under each place
     for piece in pieces(spectra):
-        centred = rows_of(spectra, piece) - mean[:, None]
-        gram = gram.addmm(centred, centred.t())
-    gram = F.pad(all_sums(gram, group) / count, (1, 1, 1, 1))
-    starts = range(0, stride * lengths(bands)[0], stride)
-    within = torch.stack([gram[i : i + kernel, i : i + kernel] for i in starts]).mean(0)
+        centred = F.pad(rows_of(spectra, piece) - mean[:, None], (0, 0, 1, 1))[:, None]
+        under = under_kernel(centred, stride, length, kernel)
+        gram.baddbmm_(under, under.transpose(1, 2))
+    within = all_sums(gram.mean(0), group) / count
     means = F.pad(mean, (1, 1)).unfold(0, kernel, stride)  # (places, 7)
     centre = means.mean(0)
     between = (means - centre).t() @ (means - centre) / len(means)

@@ -51,7 +51,7 @@ def rows_of(spectra: Tensor, piece: Piece) -> Tensor:
     return spectra[piece[0], :, piece[1]].transpose(0, 1).flatten(1)
 
 
-def _under(rows: Tensor, stride: int, length: int, taps: int, first: int = 0) -> Tensor:
+def under_kernel(rows: Tensor, stride: int, length: int, taps: int, first: int = 0) -> Tensor:
     """See (R, C, n) rows as (length, taps · C, n): those under the kernel at each place.
 
     Views into the same memory; those of neighbouring places share rows where taps > stride.
@@ -64,7 +64,7 @@ def _under(rows: Tensor, stride: int, length: int, taps: int, first: int = 0) ->
 
 def _convolve(rows: Tensor, weight: Tensor, stride: int, length: int) -> Tensor:
     """(R, C, n) padded rows, weight (O, k·C) → (length, O, n)."""
-    under = _under(rows, stride, length, weight.shape[1] // rows.shape[1])
+    under = under_kernel(rows, stride, length, weight.shape[1] // rows.shape[1])
     return torch.bmm(weight.expand(length, -1, -1), under)
 
 
@@ -76,14 +76,14 @@ def _back_to_rows(dz: Tensor, weight: Tensor, stride: int, drows: Tensor) -> Non
     """
     length, channels = len(dz), drows.shape[1]
     turned, cut = weight.t().expand(length, -1, -1), stride * channels
-    torch.bmm(turned[:, :cut], dz, out=_under(drows, stride, length, stride))
+    torch.bmm(turned[:, :cut], dz, out=under_kernel(drows, stride, length, stride))
     drows[length * stride :] = 0
-    others = _under(drows, stride, length, weight.shape[1] // channels - stride, first=stride)
+    others = under_kernel(drows, stride, length, weight.shape[1] // channels - stride, first=stride)
     others.baddbmm_(turned[:, cut:], dz)
 
 
 def _back_to_weight(dz: Tensor, rows: Tensor, stride: int, dweight: Tensor) -> None:
-    under = _under(rows, stride, len(dz), dweight.shape[1] // rows.shape[1])
+    under = under_kernel(rows, stride, len(dz), dweight.shape[1] // rows.shape[1])
     dweight += torch.bmm(dz, under.transpose(1, 2)).sum(0)
 
 

@@ -5,10 +5,9 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from workbench.errors import ModelError
-from workbench.models.vit import ViTEncoder, ViTSize, vit_size
+from workbench.models.vit import ViTEncoder, ViTSize, projected, vit_size
 
 
 class WavelengthEmbedding(nn.Module):
@@ -117,10 +116,9 @@ class WavelengthViT(ViTEncoder):
         self.bands = len(wavelengths_nm)
 
     def project(self, adapted: Tensor) -> Tensor:
-        """Project images to tokens (B, D, rows, columns) with weights made for the sensor."""
+        """Project images to tokens (B, L, D) with weights made for the sensor."""
         weight, bias = self.patch_embed(self.wavelengths_nm, self.fwhm_nm)
-        return F.conv2d(adapted, weight.to(adapted.dtype), bias.to(adapted.dtype),
-                        stride=self.token_size)  # fmt: skip
+        return projected(adapted, weight.to(adapted.dtype), bias.to(adapted.dtype))
 
 
 def wavelength_vit(
