@@ -19,7 +19,7 @@ from workbench.extraction import (
 from workbench.readers.enmap import discover_enmap
 from workbench.synthetic import simulate_campaign
 from workbench.viz import map_cards
-from workbench.viz.map_cards import location_card
+from workbench.viz.map_cards import location_card, rejected_dates
 from workbench.viz.maps import MapWidget, coverage_map, location_cards
 from workbench.viz.patch_images import UNUSABLE
 
@@ -33,7 +33,11 @@ def cut(tmp_path_factory):
     plan = temporal_views(tiles, ViewRules(patch_size=8))
     done = extract_patches(plan, tiles, tmp_path_factory.mktemp("patches"), workers=1)
     return SimpleNamespace(
-        tiles=tiles, plan=plan, store=PatchStore(done.path), manifest=done.manifest
+        tiles=tiles,
+        plan=plan,
+        store=PatchStore(done.path),
+        manifest=done.manifest,
+        rejected=done.rejected,
     )
 
 
@@ -86,6 +90,40 @@ def test_a_widget_reads_a_card_when_it_is_asked(cut, longest, monkeypatch):
     assert sent[0]["card"] == location_card(cut.store, cut.manifest, longest)
     assert len(sent[0]["about"]["nm"]) == len(sent[0]["card"]["dates"][0]["spectrum"])
     assert sent[1]["card"] is None
+
+
+def test_a_click_tells_why_planned_dates_are_missing(cut):
+    told = rejected_dates(cut.rejected)
+    assert sum(map(len, told.values())) == len(cut.rejected) > 10
+    for row in cut.rejected.itertuples():
+        assert [f"{row.acquired:%Y-%m-%d}", row.detail, row.tile_id] in told[row.location_id]
+    assert all(dates == sorted(dates, key=lambda date: date[0]) for dates in told.values())
+    page = location_cards(cut.store, cut.manifest, rejected=cut.rejected).told(len(cut.plan))
+    assert page["rejected"] == told
+    assert "left out" not in page["note"]
+
+
+def test_more_reasons_than_there_is_room_for_are_counted(cut, longest, monkeypatch):
+    monkeypatch.setattr(map_cards, "MOST_REASONS", 5)
+    cards = location_cards(cut.store, cut.manifest, rejected=cut.rejected, most=40)
+    kept, lost = set(cards.rejected), set(cut.rejected["location_id"])
+    assert kept == lost & set(cards.of)
+    assert 0 < len(kept) < len(lost)
+    told = f"Why dates were not cut is left out for {len(lost) - len(kept):,} locations."
+    assert told in cards.told(len(cut.plan))["note"]
+
+
+def test_a_widget_tells_reasons_without_a_store_too(cut, monkeypatch):
+    widget = MapWidget(coverage_map(cut.plan, cut.tiles), cut.plan, rejected=cut.rejected)
+    assert widget.answers == ["live-cards"]
+    sent = []
+    monkeypatch.setattr(widget, "send", sent.append)
+    name, dates = next(iter(rejected_dates(cut.rejected).items()))
+    whole = (set(cut.plan["location_id"]) - set(cut.rejected["location_id"])).pop()
+    for asked in (name, whole):
+        widget._answer(None, {"kind": "card", "id": asked}, [])
+    assert [answer["rejected"] for answer in sent] == [dates, []]
+    assert [answer["note"] for answer in sent] == ["", "no planned date was rejected"]
 
 
 def test_a_location_that_was_not_cut_is_named(cut):

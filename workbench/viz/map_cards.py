@@ -3,7 +3,7 @@
 import base64
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 MOST_CARDS = 120
 """Cards that go into a page if no number is named; one of three dates weighs about 10 kB."""
+MOST_REASONS = 20_000
+"""Rejected dates whose reasons go into a page; one weighs about 70 bytes. Of more, only those of
+locations with a card."""
 MOST_DATES = 12
 """Dates of a card; of longer series the first, the last and evenly spread ones in between."""
 _SIDE = 84  # pixels of a thumbnail, at most
@@ -36,13 +39,19 @@ class Cards:
     """One card by location_id, as `location_card` makes it."""
     about: dict[str, Any]
     """Wavelengths, units and how the thumbnails were made; the same for all."""
+    rejected: dict[str, list[list[str]]] = field(default_factory=dict)
+    """Planned dates that were not cut by location_id, as `rejected_dates` gives them."""
+    without_reasons: int = 0
+    """Locations that lost a date and whose reasons had no room; see `MOST_REASONS`."""
 
     def told(self, locations: int) -> dict[str, Any]:
         """What a page is given; it says how many of its locations have a card."""
         note = (
             f"Pictures of {len(self.of):,} of {locations:,} locations are in this page, not here."
         )
-        return {"of": self.of, "note": note, **self.about}
+        if self.without_reasons:
+            note += f" Why dates were not cut is left out for {self.without_reasons:,} locations."
+        return {"of": self.of, "rejected": self.rejected, "note": note, **self.about}
 
 
 def location_cards(
@@ -50,6 +59,7 @@ def location_cards(
     manifest: "gpd.GeoDataFrame",
     location_ids: Sequence[str] | None = None,
     *,
+    rejected: "gpd.GeoDataFrame | None" = None,
     most: int = MOST_CARDS,
 ) -> Cards:
     """Make cards for a page.
@@ -58,6 +68,8 @@ def location_cards(
         store: The patches.
         manifest: What was cut.
         location_ids: Which locations; None for the longest series, at most `most`.
+        rejected: What was not cut; a click then tells which planned dates are missing and why,
+            of every location as long as they are at most `MOST_REASONS`.
         most: See `location_ids`.
 
     Raises:
@@ -67,7 +79,28 @@ def location_cards(
         length = manifest.groupby("location_id", sort=True).size()
         location_ids = length.sort_values(ascending=False, kind="stable").index[:most].tolist()
     of = {name: location_card(store, manifest, name) for name in location_ids}
-    return Cards(of, card_facts(store))
+    reasons = {} if rejected is None else rejected_dates(rejected)
+    told = reasons
+    if sum(map(len, reasons.values())) > MOST_REASONS:
+        told = {name: dates for name, dates in reasons.items() if name in of}
+    return Cards(of, card_facts(store), told, len(reasons) - len(told))
+
+
+def rejected_dates(rejected: "gpd.GeoDataFrame") -> dict[str, list[list[str]]]:
+    """Give what was planned and not cut: for each location its dates by time.
+
+    Args:
+        rejected: As `Extraction.rejected`, or the rows of one location.
+
+    Returns:
+        By location_id a list of date (``YYYY-MM-DD``), reason with its limit, and tile.
+    """
+    rows = rejected.sort_values(["location_id", "acquired", "tile_id"])
+    found: dict[str, list[list[str]]] = {}
+    for row in rows.itertuples():
+        told = [f"{row.acquired:%Y-%m-%d}", str(row.detail), str(row.tile_id)]
+        found.setdefault(str(row.location_id), []).append(told)
+    return found
 
 
 def card_facts(store: PatchStore) -> dict[str, Any]:

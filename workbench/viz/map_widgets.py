@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from workbench.extraction.store import PatchStore
 from workbench.viz import assets
 from workbench.viz.aggregates import Aggregator, How
-from workbench.viz.map_cards import card_facts, location_card
+from workbench.viz.map_cards import card_facts, location_card, rejected_dates
 from workbench.viz.map_selection import select_locations
 from workbench.viz.map_view import CoverageMap
 from workbench.viz.maps_base import OfflineMap
@@ -46,6 +46,7 @@ class MapWidget(_WithPicture):
         table: The plan or manifest that it was made from.
         store: Patches of the manifest `table`; a click then shows pictures and spectra of any
             location, read when it is asked for.
+        rejected: What was planned and not cut; a click then tells those dates and why.
     """
 
     _esm = assets.script("map_widget.js")
@@ -60,11 +61,17 @@ class MapWidget(_WithPicture):
     """What the page may ask of Python."""
 
     def __init__(
-        self, view: CoverageMap, table: "gpd.GeoDataFrame", *, store: PatchStore | None = None
+        self,
+        view: CoverageMap,
+        table: "gpd.GeoDataFrame",
+        *,
+        store: PatchStore | None = None,
+        rejected: "gpd.GeoDataFrame | None" = None,
     ) -> None:
         self._ids, self._table, self._store = view.location_ids, table, store
+        self._rejected = {} if rejected is None else rejected_dates(rejected)
         self._picture = view.png
-        answers = [] if store is None else ["live-cards"]
+        answers = [] if store is None and rejected is None else ["live-cards"]
         super().__init__(
             page=view.page or "", title=view.title, height=view.height, answers=answers
         )
@@ -93,11 +100,16 @@ class MapWidget(_WithPicture):
         self.rows = base64.b64encode(bits.tobytes()).decode()
 
     def _answer(self, _: Any, asked: dict[str, Any], __: Any) -> None:
-        if asked.get("kind") != "card" or self._store is None:
+        if asked.get("kind") != "card":
             return
         name = str(asked.get("id"))
-        answer: dict[str, Any] = {"kind": "card", "id": name, "card": None}
-        if (self._table["location_id"] == name).any():
+        rejected = self._rejected.get(name, [])
+        answer: dict[str, Any] = {"kind": "card", "id": name, "card": None, "rejected": rejected}
+        if self._store is not None:
+            answer["note"] = "no patch is stored for this location"
+        else:
+            answer["note"] = "" if rejected else "no planned date was rejected"
+        if self._store is not None and (self._table["location_id"] == name).any():
             card = location_card(self._store, self._table, name)
             answer |= {"card": card, "about": card_facts(self._store) | {"told": card["told"]}}
         self.send(answer)

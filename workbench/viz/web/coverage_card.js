@@ -4,15 +4,16 @@ function showCard(box, id, cards) {
   if (!cards && !window.liveCards) return;
   const place = box.appendChild(document.createElement("section"));
   place.className = "wb-card";
-  const known = cards && cards.of[id];
-  if (known) return drawCard(place, known, cards);
+  const known = cards && cards.of[id], rejected = (cards && cards.rejected[id]) || [];
+  if (known) return drawCard(place, known, cards, rejected);
   if (window.liveCards) {
-    place.textContent = "reading pictures …";
+    place.textContent = "asking Python …";
     askedFor.set(id, place);
     window.parent.postMessage({ source: "workbench-map", kind: "card", id }, "*");
     return;
   }
   place.textContent = cards.note;
+  drawRejected(place, rejected);
 }
 
 window.addEventListener("message", ({ source, data }) => {
@@ -22,12 +23,28 @@ window.addEventListener("message", ({ source, data }) => {
     const place = askedFor.get(data.id);
     askedFor.delete(data.id);
     place.textContent = "";
-    if (data.card) drawCard(place, data.card, data.about);
-    else place.textContent = "no patch is stored for this location";
+    if (data.card) return drawCard(place, data.card, data.about, data.rejected);
+    place.textContent = data.note;
+    drawRejected(place, data.rejected);
   }
 });
 
-function drawCard(place, card, about) {
+// Which planned dates are missing, and why: the reason is told with its limit, the tile by pointing at the row.
+function drawRejected(place, rejected) {
+  if (!rejected || !rejected.length) return;
+  const box = place.appendChild(document.createElement("div"));
+  box.className = "wb-rejected";
+  box.appendChild(document.createElement("b")).textContent = rejected.length + (rejected.length === 1 ? " planned date was" : " planned dates were") + " not cut";
+  const table = box.appendChild(document.createElement("table"));
+  for (const [date, reason, tile] of rejected) {
+    const row = table.insertRow();
+    row.title = tile;
+    row.insertCell().textContent = date;
+    row.insertCell().textContent = reason;
+  }
+}
+
+function drawCard(place, card, about, rejected) {
   const strip = place.appendChild(document.createElement("div"));
   strip.className = "wb-thumbs";
   const colour = (k) => (card.dates.length < 2 ? "#31688e" : ["#440154", "#3b528b", "#21918c", "#5ec962", "#e8b000"][Math.round((4 * k) / (card.dates.length - 1))]);
@@ -43,6 +60,7 @@ function drawCard(place, card, about) {
   if (about.nm.length > 1) place.appendChild(spectra(card, about, colour));
   const told = place.appendChild(document.createElement("small"));
   told.textContent = card.dates.length + " of " + card.of + " stored dates. " + about.told;
+  drawRejected(place, rejected);
 }
 
 function spectra(card, { nm, units }, colour) {
