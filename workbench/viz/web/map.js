@@ -10,7 +10,7 @@ function dressMap(map, view) {
   fit.observe(box);
   for (const act of ["mousedown", "wheel", "touchstart", "keydown"]) box.addEventListener(act, () => fit.disconnect(), { capture: true, passive: true });
 
-  const steps = [30, 20, 10, 5, 2, 1, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01];
+  const steps = [90, 60, 45, 30, 20, 10, 5, 2, 1, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01];
   map.createPane("graticule").style.zIndex = 160;
   map.getPane("graticule").style.pointerEvents = "none";
   const lines = L.layerGroup().addTo(map);
@@ -34,7 +34,7 @@ function dressMap(map, view) {
     const west = view.getWest(), east = view.getEast();
     const south = Math.max(view.getSouth(), -85), north = Math.min(view.getNorth(), 85);
     const wide = (east - west) / Math.max(2, map.getSize().x / 170);
-    const step = steps.slice().reverse().find((s) => s >= wide) || 30;
+    const step = steps.slice().reverse().find((s) => s >= wide) || 90;
     const foot = map.containerPointToLatLng([0, map.getSize().y - 4]).lat;
     for (let lon = Math.ceil(west / step) * step; lon <= east; lon += step) {
       if (map.latLngToContainerPoint([0, lon]).x > map.getSize().x - 42) continue; // no room for its name
