@@ -1,6 +1,7 @@
 """`workbench pretrain`: from an extraction to an encoder, on one process or under torchrun."""
 
 import ast
+import logging
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -128,6 +129,8 @@ def _run(
 ) -> "PretrainResult":
     from workbench.training import PretrainSettings, pretrain, recipe_views
 
+    logging.getLogger("lightning").setLevel(logging.WARNING)  # it says twice how it was started
+    logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
     try:
         views = recipe_views(recipe, **{"size": data.shape[-1], **_values(view_options)})
     except TypeError as error:

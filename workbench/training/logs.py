@@ -1,10 +1,8 @@
-"""What a run tells while it goes: a table of metrics, TensorBoard, MLflow, a progress bar."""
+"""What a run tells while it goes: a table of metrics, TensorBoard, MLflow."""
 
 import csv
 import io
-import os
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +10,6 @@ from workbench.datasets.files import whole_file
 from workbench.errors import TrainingError
 
 METRICS = "metrics.csv"
-Progress = Callable[[int, int], None]
 
 
 class MetricsLog:
@@ -115,39 +112,3 @@ class _MLflow:
 
     def close(self) -> None:
         self._mlflow.end_run()
-
-
-class ProgressBar:
-    """A bar in a notebook or a terminal; nothing in a pipe, and nothing if it is not wanted.
-
-    Args:
-        wanted: False for none; a function for one's own, called with (steps done, steps in all).
-        total: Steps of the run.
-        start: Steps done before.
-    """
-
-    def __init__(self, wanted: bool | Progress, *, total: int, start: int) -> None:
-        self._own = wanted if callable(wanted) else None
-        self._total = total
-        self._bar: Any = None
-        if wanted is True and (_in_notebook() or sys.stderr.isatty()):
-            from tqdm.auto import tqdm  # type: ignore[import-untyped]
-
-            self._bar = tqdm(total=total, initial=start, unit="step")
-
-    def done(self, steps: int, told: Mapping[str, float]) -> None:
-        """Show how many steps are done, and a few numbers beside it."""
-        if self._own is not None:
-            self._own(steps, self._total)
-        if self._bar is not None:
-            self._bar.set_postfix({k: f"{v:.4g}" for k, v in told.items()}, refresh=False)
-            self._bar.update(steps - self._bar.n)
-
-    def close(self) -> None:
-        """Leave the bar as it is."""
-        if self._bar is not None:
-            self._bar.close()
-
-
-def _in_notebook() -> bool:
-    return "ipykernel" in sys.modules and "JPY_PARENT_PID" in os.environ

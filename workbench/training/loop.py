@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from workbench.datasets.augmentations import ViewPipeline, view_dates
 from workbench.datasets.temporal_patches import TemporalBatch, TemporalPatches
 from workbench.errors import TrainingError
+from workbench.progress import Progress, ProgressBar
 from workbench.training.batches import (
     Share,
     batch_loader,
@@ -28,7 +29,7 @@ from workbench.training.batches import (
 from workbench.training.checkpoint import Card, save_checkpoint
 from workbench.training.devices import set_up
 from workbench.training.feeding import on_device
-from workbench.training.logs import MetricsLog, Progress, ProgressBar
+from workbench.training.logs import MetricsLog
 from workbench.training.optimisers import build_optimiser, set_rates
 from workbench.training.run_state import RunState, full_state, restore, write_state
 from workbench.training.schedules import learning_rate, weight_decay

@@ -17,10 +17,11 @@ from workbench.datasets.statistics import BandStatistics
 from workbench.datasets.temporal_patches import TemporalPatches
 from workbench.errors import CheckpointError, ContractMismatchError, TrainingError
 from workbench.methods.recipes import Recipe
+from workbench.progress import Progress
 from workbench.training.checkpoint import Card, package_versions
 from workbench.training.devices import make_fabric
 from workbench.training.encoders import describe_encoder
-from workbench.training.logs import METRICS, Progress
+from workbench.training.logs import METRICS
 from workbench.training.loop import CHECKPOINT, Loop, Plan
 from workbench.training.run_state import RunState, read_state
 from workbench.training.sentinel import Finding

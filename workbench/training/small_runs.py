@@ -23,8 +23,8 @@ from workbench.datasets.statistics import BandStatistics
 from workbench.errors import TrainingError
 from workbench.methods import METHODS, recipe
 from workbench.methods.recipes import Recipe
+from workbench.progress import Progress
 from workbench.training.encoders import build_encoder
-from workbench.training.logs import Progress
 from workbench.training.pretrain import PretrainResult, pretrain
 from workbench.training.probes import ProbeTask
 from workbench.training.settings import PretrainSettings, recipe_views
