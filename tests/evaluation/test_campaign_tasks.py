@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.readers.test_published_archives import entry, grid, numbered
+from tests.readers.made_archives import entry, grid, numbered
 from workbench.catalog import open_catalog
 from workbench.errors import ContractMismatchError, EvaluationError
 from workbench.evaluation.campaign_tasks import (

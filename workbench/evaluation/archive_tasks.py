@@ -1,6 +1,7 @@
 """Tasks of published archives: images with a label map each, in the archive's own parts."""
 
 import hashlib
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from workbench.catalog import Entry
+
+log = logging.getLogger(__name__)
 
 _OF_EU_FOREST = ("forest_type", "tree_mask")
 
@@ -73,7 +76,8 @@ def archive_task(name: str, entry: "Entry", *, seed: int = 0, allow_leak: bool =
         name: Of SpectralEarth a key of `campaign_tasks.TASKS` with a folder enmap_<name>: "corine",
             "cdl", "nlcd". Of SSL4EO-EU-Forest "forest_type" or "tree_mask".
         entry: Of layout spectralearth (with the split of its own files, in which nearly every test
-            patch shares its tile with training) or ssl4eo_eu_forest (tiles are dealt out whole).
+            patch shares its tile with training) or ssl4eo_eu_forest (tiles are dealt out whole;
+            images of a location from a second tile are left out, counted and logged).
         seed: Of the deal of EU-Forest.
         allow_leak: Whether tiles or locations may be in training and test; the share of the test
             images of which that is true then stands in every row.
@@ -95,8 +99,8 @@ def archive_task(name: str, entry: "Entry", *, seed: int = 0, allow_leak: bool =
             f"SSL4EO-EU-Forest has the tasks {' and '.join(_OF_EU_FOREST)}, and not {name!r}."
         )
     else:
-        found = eu_forest_patches(root)
-        tiles = [patch.view.rsplit("_", 1)[-1] for patch in found]
+        found = _of_one_tile(eu_forest_patches(root))
+        tiles = [_granule(patch) for patch in found]
         parts, opened = _dealt(tiles, seed), open_eu_forest
     leak = _leak_share(found, parts, tiles)
     if leak > 0 and not allow_leak:
@@ -119,6 +123,29 @@ def archive_task(name: str, entry: "Entry", *, seed: int = 0, allow_leak: bool =
         stamp=DataStamp(digest, split, leak, len(train)),
         gsd_m=train.contract.gsd_m,
     )
+
+
+def _granule(patch: PatchFile) -> str:
+    """The tile that an EU-Forest image is from, as "T33UUP"."""
+    return patch.view.rsplit("_", 1)[-1]
+
+
+def _of_one_tile(found: Sequence[PatchFile]) -> list[PatchFile]:
+    """Keep the images of each location that are from the tile of its earliest one.
+
+    Where two tiles overlap a location may be seen from both, and would be in two parts.
+    """
+    home: dict[str, str] = {}
+    for patch in found:  # by location, then by time
+        home.setdefault(patch.location, _granule(patch))
+    kept = [patch for patch in found if _granule(patch) == home[patch.location]]
+    if len(kept) < len(found):
+        log.warning(
+            "%d of %d images left out: they show a location from a second tile",
+            len(found) - len(kept),
+            len(found),
+        )
+    return kept
 
 
 def _examples(
