@@ -1,4 +1,4 @@
-"""Locations and their pairs: what is drawn, how often, by whom; what is counted and refused."""
+"""Locations and their pairs: what is drawn, how often, by whom, and what a draw costs."""
 
 import pickle
 from collections import Counter
@@ -9,21 +9,13 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from workbench.datasets.acquisitions import Acquisitions, acquisitions
+from tests.datasets.made_dates import DATES, JULY, JUNE
+from workbench.datasets.acquisitions import Acquisitions
 from workbench.datasets.patches import open_patches, stored_statistics
-from workbench.datasets.positives import PairPolicy, allowed_pairs
+from workbench.datasets.positives import PairPolicy
 from workbench.datasets.temporal_patches import TemporalPatches, collate_views
 from workbench.errors import ContractMismatchError, ManifestError
 from workbench.extraction import read_manifest, write_manifest
-
-JUNE, JULY, JANUARY, NEXT_JUNE = "2022-06-05", "2022-07-10", "2022-01-03", "2023-06-11"
-DATES = [
-    [JUNE],
-    [JUNE, JULY],
-    [JANUARY, JUNE, JULY, NEXT_JUNE],
-    [JULY],
-    [JANUARY, NEXT_JUNE],
-]
 
 
 def shown(sample):
@@ -194,68 +186,6 @@ def test_only_a_manifest_of_patches_is_opened(make, tmp_path):
         open_patches(tmp_path / "elsewhere")
 
 
-# ---- policies against their definition --------------------------------------------------------
-
-
-def brute_force(days, policy, cloud):
-    """Every pair of one location that a policy allows, from calendar days."""
-    found = set()
-    for a in range(len(days)):
-        for b in range(a + 1, len(days)):
-            gap = days[b] - days[a]
-            season = min(gap % 365.2425, 365.2425 - gap % 365.2425)
-            if (
-                gap > 0
-                and policy.days[0] <= gap <= policy.days[1]
-                and policy.season_days[0] <= season <= policy.season_days[1]
-                and max(cloud[a], cloud[b]) <= policy.max_cloud
-            ):
-                found.add((a, b))
-    return found
-
-
-@pytest.mark.parametrize(
-    "policy",
-    [
-        PairPolicy(),
-        PairPolicy(days=(20, 200)),
-        PairPolicy(season_days=(0, 30)),
-        PairPolicy(season_days=(120, 183)),
-        PairPolicy(max_cloud=0.4),
-        PairPolicy(days=(300, 900), season_days=(0, 60), max_cloud=0.7),
-    ],
-)
-@pytest.mark.parametrize("seed", range(3))
-def test_allowed_pairs_are_those_of_the_definition(policy, seed):
-    rng = np.random.default_rng(seed)
-    days = [np.sort(rng.integers(0, 900, rng.integers(1, 9))) for _ in range(30)]
-    cloud = rng.random(sum(map(len, days))).astype(np.float32)
-    first = np.append(0, np.cumsum([len(d) for d in days]))
-    date = np.concatenate([np.unique(d, return_inverse=True)[1] for d in days])
-    time = np.concatenate(days) * 86_400.0
-    names = np.array([f"{i:02d}" for i in range(30)], dtype=bytes)
-    index = Acquisitions(names, first, np.arange(len(time)), time, date, cloud)
-    pairs = allowed_pairs(index, policy)
-    for i, mine in enumerate(days):
-        chosen = slice(pairs.first[i], pairs.first[i + 1])
-        found = zip(pairs.earlier[chosen] - first[i], pairs.later[chosen] - first[i], strict=True)
-        assert set(found) == brute_force(mine, policy, cloud[first[i] : first[i + 1]])
-
-
-def test_the_time_between_pairs_can_be_looked_at(make):
-    policy = PairPolicy(days=(30, 200))
-    days = TemporalPatches(make(DATES), min_acquisitions=2, pairs=policy).pair_days()
-    assert sorted(days) == [35, 35, 153, 188]
-
-
-def test_cloud_that_is_not_known_is_not_clear(make):
-    with pytest.raises(ManifestError, match="none of the 5 locations"):
-        TemporalPatches(make(DATES), min_acquisitions=2, pairs=PairPolicy(max_cloud=0.5))
-
-
-# ---- cost ------------------------------------------------------------------------------------
-
-
 def large_index(locations=415_153, multi_date=73_000):
     """An index as large as SpectralEarth: 73,000 locations with two or more dates."""
     size = np.ones(locations, dtype=np.int64)
@@ -314,70 +244,3 @@ def test_a_dataset_of_415153_locations_is_a_few_arrays_when_sent_to_a_worker(mak
     assert len(sent) < 50e6
     assert sent.count(b"numpy") < 100  # not an object for each location
     assert pickle.loads(sent).draw(7) == dataset.draw(7)
-
-
-# ---- refusals --------------------------------------------------------------------------------
-
-
-def test_pairs_without_a_location_of_two_dates_are_refused(make):
-    patches = make([[JUNE], [JULY]])
-    for least in (1, 2):
-        with pytest.raises(ManifestError, match="needs a location with two dates"):
-            TemporalPatches(patches, min_acquisitions=least)
-    assert len(TemporalPatches(patches, min_acquisitions=1, pairs=None)) == 2
-
-
-def test_a_policy_that_no_pair_meets_is_refused(make):
-    with pytest.raises(ManifestError, match=r"days=\(5000, 6000\).* allows, but none of the 5"):
-        TemporalPatches(make(DATES), min_acquisitions=2, pairs=PairPolicy(days=(5000, 6000)))
-
-
-def test_more_dates_than_any_location_has_are_refused(make):
-    with pytest.raises(ManifestError, match=r"at least 9 dates, but the most .* is 4"):
-        TemporalPatches(make(DATES), min_acquisitions=9)
-
-
-@pytest.mark.parametrize(
-    "arguments", [{"min_acquisitions": 0}, {"min_acquisitions": 1, "seed": -1}]
-)
-def test_arguments_out_of_range_are_refused(make, arguments):
-    with pytest.raises(ValueError, match="min_acquisitions >= 1 and seed >= 0"):
-        TemporalPatches(make(DATES), **arguments)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"days": (5, 3)}, "PairPolicy.days must be"),
-        ({"season_days": (-1, 3)}, "PairPolicy.season_days must be"),
-        ({"max_cloud": 20}, "PairPolicy.max_cloud must be in"),
-    ],
-)
-def test_policies_out_of_range_are_refused(arguments, message):
-    with pytest.raises(ValueError, match=message):
-        PairPolicy(**arguments)
-
-
-@pytest.mark.parametrize("i", [-1, 3])
-def test_an_index_out_of_range_ends_iteration(make, i):
-    with pytest.raises(IndexError, match="has 3 locations"):
-        TemporalPatches(make(DATES), min_acquisitions=2)[i]
-
-
-def rows(**columns):
-    base = {"location_id": ["a", "a"], "place": [0, 1], "acquired": [JUNE, JULY]}
-    return pd.DataFrame(base | columns)
-
-
-@pytest.mark.parametrize(
-    ("frame", "message"),
-    [
-        (rows().drop(columns="place"), "must have the columns .* but lacks place"),
-        (rows().iloc[:0], "needs at least one patch"),
-        (rows(place=[1, 1]), "a place is listed twice"),
-        (rows(acquired=[JUNE, None]), "must have a time, but 1 have none"),
-    ],
-)
-def test_manifests_that_cannot_be_used_are_refused(frame, message):
-    with pytest.raises(ManifestError, match=message):
-        acquisitions(frame)
