@@ -85,7 +85,7 @@ def test_no_step_waits_for_itself(write_chain):
         "steps: [{notebook: a.ipynb, needs: [b]}, {notebook: b.ipynb, needs: [a]},"
         " {notebook: c.ipynb}]"
     )
-    with pytest.raises(NotebookRunError, match="these form a circle: a, b"):
+    with pytest.raises(NotebookRunError, match="these form a circle: a -> b -> a"):
         read_chain(path)
 
 

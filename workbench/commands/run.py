@@ -1,14 +1,14 @@
 """`workbench run`: a notebook or a chain of them, headless, here or on a cluster."""
 
-import enum
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 from rich.console import Console
 
+from workbench.commands import run_options as options
 from workbench.commands.run_display import RunDisplay
 from workbench.errors import NotebookRunError
 from workbench.execution import (
@@ -27,134 +27,31 @@ from workbench.execution.sweeps import begin_sweep, expand_grid, write_sweep_pag
 WAIT_SECONDS = 2.0
 
 
-class Cluster(enum.StrEnum):
-    """Where jobs go."""
-
-    slurm = "slurm"
-    local = "local"
-
-
-_HOW, _CLUSTER = "How it runs", "On a cluster"
-
-
 def run(
-    target: Annotated[Path, typer.Argument(help="A notebook (.ipynb) or a chain (.yaml).")],
-    parameter: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--parameter",
-            "-p",
-            metavar="NAME=VALUE",
-            help="A parameter, read by the type the notebook declares. Lists and dicts are JSON. "
-            "May be given many times.",
-        ),
-    ] = None,
-    parameters: Annotated[
-        Path | None,
-        typer.Option("--parameters", "-f", help="Parameters from a JSON or YAML file."),
-    ] = None,
-    scale: Annotated[
-        str | None,
-        typer.Option(help="Short for -p scale=…: demo (a minute on two cores), small or full."),
-    ] = None,
-    grid: Annotated[
-        bool,
-        typer.Option("--grid", help="Run every combination of values separated by commas."),
-    ] = False,
-    name: Annotated[
-        str | None,
-        typer.Option(help="Run in runs/NAME. [default: the target's name]", show_default=False),
-    ] = None,
-    run_dir: Annotated[
-        Path | None, typer.Option(help="Run in this folder, in place of runs/NAME.")
-    ] = None,
-    jobs: Annotated[
-        int,
-        typer.Option("--jobs", "-j", min=1, help="Notebooks at once.", rich_help_panel=_HOW),
-    ] = 1,
-    gpus: Annotated[
-        int | None,
-        typer.Option(
-            min=0,
-            help="GPUs the run may use, or each job asks for. [default: all here; 0 for a job]",
-            show_default=False,
-            rich_help_panel=_HOW,
-        ),
-    ] = None,
-    timeout: Annotated[
-        float | None,
-        typer.Option(
-            min=0.001,
-            help="Seconds for each notebook that has no limit of its own.",
-            rich_help_panel=_HOW,
-        ),
-    ] = None,
-    cell_timeout: Annotated[
-        float | None,
-        typer.Option(
-            min=0.001,
-            help="Seconds for each cell of notebooks that have no limit of their own.",
-            rich_help_panel=_HOW,
-        ),
-    ] = None,
-    retries: Annotated[
-        int,
-        typer.Option(
-            min=0, help="Times to run a notebook again if its kernel dies.", rich_help_panel=_HOW
-        ),
-    ] = 0,
-    force: Annotated[
-        bool, typer.Option("--force", help="Run finished steps again too.", rich_help_panel=_HOW)
-    ] = False,
-    resume: Annotated[
-        bool,
-        typer.Option(
-            "--resume",
-            help="Go on with a run that must be there already: only what is missing runs.",
-            rich_help_panel=_HOW,
-        ),
-    ] = False,
-    cluster: Annotated[
-        Cluster | None,
-        typer.Option(
-            help="Submit to Slurm, or to processes of this machine that outlive this one.",
-            rich_help_panel=_CLUSTER,
-        ),
-    ] = None,
-    partition: Annotated[
-        str | None, typer.Option(help="Partition of Slurm.", rich_help_panel=_CLUSTER)
-    ] = None,
-    time_min: Annotated[
-        int,
-        typer.Option(
-            "--time",
-            min=1,
-            help="Minutes for each job; one that needs more is queued again and goes on.",
-            rich_help_panel=_CLUSTER,
-        ),
-    ] = 60,
-    cpus: Annotated[
-        int, typer.Option(min=1, help="Cores for each job.", rich_help_panel=_CLUSTER)
-    ] = 1,
-    memory: Annotated[
-        float | None,
-        typer.Option(min=0.1, help="GB of memory for each job.", rich_help_panel=_CLUSTER),
-    ] = None,
-    account: Annotated[
-        str | None, typer.Option(help="Account to charge.", rich_help_panel=_CLUSTER)
-    ] = None,
-    qos: Annotated[
-        str | None, typer.Option(help="Quality of service.", rich_help_panel=_CLUSTER)
-    ] = None,
-    wait: Annotated[
-        bool, typer.Option("--wait", help="Wait for the jobs to end.", rich_help_panel=_CLUSTER)
-    ] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would run and why; run nothing.")
-    ] = False,
-    help_parameters: Annotated[
-        bool, typer.Option("--help-parameters", help="List the parameters of the notebooks.")
-    ] = False,
+    target: options.Target,
+    parameter: options.Assignments = None,
+    parameters: options.ParameterFile = None,
+    scale: options.Scale = None,
+    grid: options.Grid = False,
+    name: options.Name = None,
+    run_dir: options.RunDir = None,
+    jobs: options.Jobs = 1,
+    gpus: options.Gpus = None,
+    timeout: options.Timeout = None,
+    cell_timeout: options.CellTimeout = None,
+    retries: options.Retries = 0,
+    force: options.Force = False,
+    resume: options.Resume = False,
+    cluster: options.Where = None,
+    partition: options.Partition = None,
+    time_min: options.Minutes = 60,
+    cpus: options.Cpus = 1,
+    memory: options.Memory = None,
+    account: options.Account = None,
+    qos: options.Qos = None,
+    wait: options.Wait = False,
+    dry_run: options.DryRun = False,
+    help_parameters: options.HelpParameters = False,
 ) -> None:
     """Run a notebook or a chain of notebooks headless, into a run folder.
 
@@ -174,11 +71,16 @@ def run(
         asked = ClusterOptions(
             cluster.value, partition, time_min, gpus or 0, cpus, memory, account, qos
         )
-        options = RunOptions(jobs, None, force, timeout, cell_timeout, retries)
-        _submit(console, target, typed, texts, folder, options, asked, grid=grid, wait=wait)
+        how = RunOptions(jobs, None, force, timeout, cell_timeout, retries)
+        _submit(console, target, typed, texts, folder, how, asked, grid=grid, wait=wait)
         return
-    options = RunOptions(jobs, gpus, force, timeout, cell_timeout, retries)
-    _run_here(console, target, typed, texts, folder, options, grid=grid, dry_run=dry_run)
+    how = RunOptions(jobs, gpus, force, timeout, cell_timeout, retries)
+    try:
+        _run_here(console, target, typed, texts, folder, how, grid=grid, dry_run=dry_run)
+    except SystemExit:  # Ctrl-C, or SIGTERM of a scheduler
+        console.print(f"Stopped; what is finished stays in {folder}.", markup=False)
+        console.print("The same command goes on with what is missing.", markup=False)
+        raise
     if not dry_run:
         console.print(f"Report: {folder / 'index.html'}", markup=False)
 
@@ -206,7 +108,7 @@ def _run_here(
     typed: dict[str, Any],
     texts: dict[str, str],
     folder: Path,
-    options: RunOptions,
+    how: RunOptions,
     *,
     grid: bool,
     dry_run: bool,
@@ -223,7 +125,7 @@ def _run_here(
                 typed,
                 texts=texts,
                 run_dir=folder,
-                options=options,
+                options=how,
                 tell=display.tell,
                 on_cell=cell,
             )
@@ -239,7 +141,7 @@ def _run_here(
                 dry_run=dry_run,
                 tell=display.tell,
                 on_cell=lambda record: display.cell(folder, record),
-                **asdict(options),
+                **asdict(how),
             )
 
 
@@ -249,7 +151,7 @@ def _submit(
     typed: dict[str, Any],
     texts: dict[str, str],
     folder: Path,
-    options: RunOptions,
+    how: RunOptions,
     asked: ClusterOptions,
     *,
     grid: bool,
@@ -258,7 +160,7 @@ def _submit(
     """Submit one run, or all of a sweep as an array; say which jobs, and wait if asked to."""
     members = expand_grid(texts) if grid else []
     places = [(folder / m.name, m.texts) for m in members] or [(folder, texts)]
-    tasks = [ChainTask(str(target), str(run_dir), typed, own, options) for run_dir, own in places]
+    tasks = [ChainTask(str(target), str(run_dir), typed, own, how) for run_dir, own in places]
     jobs = submit(tasks, asked, logs=folder / "cluster")
     if members:
         begin_sweep(folder, target, members)

@@ -1,7 +1,7 @@
 """`workbench runs`: what was run, what became of it, and what differs between two runs."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -20,7 +20,7 @@ app = typer.Typer(help="Runs: list, show, compare, cancel and remove them.", no_
 
 Folder = Annotated[Path, typer.Option("--folder", help="Where runs are kept.")]
 RUNS = Path("runs")
-FACTS = ("commit", "dirty", "lock", "source", "python", "device", "driver", "host", "cores")
+MACHINE = ("source", "python", "device", "driver", "host", "cores")
 
 
 def _console() -> Console:
@@ -56,11 +56,13 @@ def show(name: str, folder: Folder = RUNS) -> None:
     facts += [("chain", value["chain"]), ("command", value["command"])]
     facts += [("began", value["started"]), ("ended", value["finished"])]
     facts += [("seconds", f"{value['wall_seconds']:.1f}")]
-    facts += [(key, str(value["provenance"].get(key))) for key in FACTS if value["provenance"]]
-    if value.get("energy_joules") is not None:
-        facts.append(("energy", f"{value['energy_joules']:.0f} J"))
+    facts += _code_and_machine(value["provenance"])
+    joules = value.get("energy_joules")
+    facts.append(("energy", "no GPU counted it" if joules is None else f"{joules:.0f} J"))
     for step in steps_of(run_dir):
-        facts.append((step.step, f"{step.status}, {step.wall_seconds:.1f} s: {step.reason}"))
+        cut_off = step.status == "running" and state.status != "running"
+        status = "cut off" if cut_off else f"{step.status}, {step.wall_seconds:.1f} s"
+        facts.append((step.step, f"{status}: {step.reason}"))
         if step.failure is not None:
             facts.append(("", step.failure.sentence(step.step)))
         for title, values in (("parameters", step.parameters), ("numbers", step.metrics)):
@@ -122,3 +124,15 @@ def remove(
         if yes or typer.confirm(f"Delete {run_dir} and everything in it?", abort=True):
             remove_run(run_dir)
             typer.echo(f"{run_dir} is gone")
+
+
+def _code_and_machine(provenance: dict[str, Any]) -> list[tuple[str, str]]:
+    """What a run says of its code and its machine; what is not known is said or left out."""
+    if not provenance:
+        return []
+    commit = provenance["commit"]
+    changed = ", with changes that are not committed" if provenance["dirty"] else ""
+    facts = [("commit", f"{commit}{changed}" if commit else "not in a git repository")]
+    facts.append(("lock", provenance["lock"] or "no requirements.lock"))
+    known = [(name, provenance.get(name)) for name in MACHINE]
+    return facts + [(name, str(value)) for name, value in known if value is not None]

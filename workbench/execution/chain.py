@@ -206,13 +206,22 @@ def _in_order(steps: list[ChainStep], name: str) -> tuple[ChainStep, ...]:
         done = {step.name for step in ordered}
         ready = next((step for step in waiting if set(step.needs) <= done), None)
         if ready is None:
-            circle = ", ".join(step.name for step in waiting)
+            circle = " -> ".join(_circle(waiting))
             raise NotebookRunError(
                 f"{name}: no step may wait for itself, but these form a circle: {circle}."
             )
         ordered.append(ready)
         waiting.remove(ready)
     return tuple(ordered)
+
+
+def _circle(waiting: list[ChainStep]) -> list[str]:
+    """Follow what steps need until one comes again; each of `waiting` needs another of them."""
+    needs = {step.name: step.needs for step in waiting}
+    path = [waiting[0].name]
+    while path.count(path[-1]) < 2:
+        path.append(next(need for need in needs[path[-1]] if need in needs))
+    return path[path.index(path[-1]) :]
 
 
 def step_parameters(

@@ -52,7 +52,7 @@ def reason_to_run(
     if record.status != "ok":
         return f"its last run ended as {record.status}"
     if record.code != code:
-        return "the notebook's code has changed"
+        return f"the notebook's code has changed{_commits(record, notebook)}"
     if change := _parameter_change(record.parameters, parameters):
         return change
     if record.provenance.get("source") != source_hash():

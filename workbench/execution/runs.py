@@ -164,7 +164,7 @@ def given_gpus(chain: Chain, limit: int | None) -> tuple[str, ...]:
 
 
 def _silent(note: StepNote) -> None:
-    pass
+    """Tell nobody: what a run does where no one asked to be told."""
 
 
 @dataclass
@@ -214,7 +214,7 @@ class ChainRun:
                 slots,
                 self.stopper,
                 decide=lambda step, records: self._settled(run, step, records, writer),
-                work=lambda step, records, ticket: self._step(run, step, records, ticket),
+                work=lambda step, records, ticket: self._step(run, step, records, ticket, writer),
                 ended=writer.save,
                 order=order,
             )
@@ -253,9 +253,15 @@ class ChainRun:
         return None
 
     def _step(
-        self, run: RunRecord, step: ChainStep, records: Mapping[str, StepRecord], ticket: Ticket
+        self,
+        run: RunRecord,
+        step: ChainStep,
+        records: Mapping[str, StepRecord],
+        ticket: Ticket,
+        writer: RunWriter,
     ) -> StepRecord:
         """Run a step, again if its kernel dies and retries are left."""
+        writer.first_turn()
         why = self._reason(step, records) or ""
         own, options = step.retries, self.options
         job = Job(

@@ -28,6 +28,8 @@ NAME_LENGTH = 80
 """Longer names of members give way to their number."""
 
 OPENING, CLOSING = "[{(", "]})"
+MOST_NAMED = 4
+"""How many of the runs that did not end well are named."""
 
 
 @dataclass(frozen=True)
@@ -147,14 +149,19 @@ def run_sweep(
     with stop_on_signals(stopper):
         records = _execute(runs, slots, stopper)
     write_sweep_page(folder)
-    errors = [record for record in records if isinstance(record, NotebookRunError)]
-    done = [record for record in records if isinstance(record, RunRecord)]
-    for run, record in zip(runs, records, strict=True):
-        if isinstance(record, RunRecord):
+    errors = {}
+    for member, run, record in zip(members, runs, records, strict=True):
+        try:
+            if isinstance(record, NotebookRunError):
+                raise record
             run.raise_if_bad(record)
+        except NotebookRunError as error:
+            errors[member.name] = error
     if errors:
-        raise errors[0]
-    return done
+        names = "; ".join(list(errors)[:MOST_NAMED]) + ("; …" if len(errors) > MOST_NAMED else "")
+        told = f"{len(errors)} of {len(runs)} runs did not end well: {names}. The first:"
+        raise NotebookRunError(f"{told}\n{next(iter(errors.values()))}")
+    return [record for record in records if isinstance(record, RunRecord)]
 
 
 def _tell_of(tell: Tell, member: str, note: StepNote) -> None:

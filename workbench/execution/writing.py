@@ -25,6 +25,7 @@ class RunWriter:
         self.run, self.run_dir, self.chain = run, run_dir, chain
         self._started = time.monotonic()
         self._begun = False
+        self._had_turn = False
 
     def begin(self) -> None:
         """Write that it runs, unless that is written."""
@@ -32,6 +33,12 @@ class RunWriter:
             self._begun = True
             self.run.provenance = provenance(self.chain)
             self.run.write(self.run_dir)
+
+    def first_turn(self) -> None:
+        """Begin to count the time with the first step that has a slot, not with the wait for it."""
+        if not self._had_turn:
+            self._had_turn = True
+            self._started, self.run.started = time.monotonic(), now()
 
     def save(self, records: Mapping[str, StepRecord]) -> None:
         """Write what has become of the steps so far."""
