@@ -4,9 +4,9 @@ floor      nbclient executes each notebook in a kernel of its own and saves it: 
 ours       run_chain: parameters, records, heartbeats, logs, checksums, HTML pages, the report
 resume     `workbench run` on the finished chain, as a process of its own, imports included
 
-quick runs two notebooks of five seconds each, in under a minute; full runs the shipped demo chain. Results that the
-floor does not have (HTML of every notebook, the report) count as overhead. Both ways run in turns,
-and the shortest time of each counts.
+quick runs two notebooks of five seconds each, in under a minute; full runs the shipped demo chain.
+Results that the floor does not have (HTML of every notebook, the report) count as overhead. Both
+ways run in turns, and the shortest time of each counts.
 """
 
 import asyncio
