@@ -65,6 +65,19 @@ def test_live_curves_read_the_log_as_it_grows(tmp_path):
     assert live.runs()["MoCo"]["loss"].tolist() == log(0)["loss"].tolist()
 
 
+def test_live_curves_tell_rate_and_time_left(tmp_path, monkeypatch):
+    live = LiveCurves(every_s=0.0, title="Running")
+    titles, clock = [], iter([10.0, 12.0, 14.0])
+    monkeypatch.setattr(live, "draw", titles.append)
+    monkeypatch.setattr("workbench.viz.live.time.monotonic", lambda: next(clock))
+    follow = live.follow("MoCo", tmp_path)
+    for step in (21, 25, 30):  # of a run that went on at step 20
+        follow(step, 50)
+    assert titles[0] == "Running: MoCo, step 21 of 50"
+    assert titles[1].endswith("step 25 of 50 · 2 steps/s · about 12 s to go")
+    assert titles[2].endswith("step 30 of 50 · 2.2 steps/s · about 9 s to go")
+
+
 def test_wavelengths_keep_their_place_and_gaps_stay_empty():
     centres = [500.0, 510.0, 520.0, 700.0, 710.0]
     laid, left, right = by_wavelength(np.arange(5.0)[None], centres[::-1], step_nm=10.0)

@@ -29,6 +29,7 @@ from workbench.training.batches import (
 from workbench.training.checkpoint import Card, save_checkpoint
 from workbench.training.devices import set_up
 from workbench.training.feeding import on_device
+from workbench.training.interrupts import PatientInterrupt
 from workbench.training.logs import MetricsLog
 from workbench.training.optimisers import build_optimiser, set_rates
 from workbench.training.run_state import RunState, full_state, restore, write_state
@@ -110,11 +111,15 @@ class Loop:
     def run(self, watcher: Watcher, progress: bool | Progress) -> dict[str, float]:
         """Do all steps that are left, up to `stop_after`.
 
+        An interrupt lets the step at hand end and keeps the state; with several processes, which
+        would not stop at the same step, it strikes at once and the last checkpoint counts.
+
         Returns:
             The last row of the metrics, with the loss.
 
         Raises:
             TrainingError: If the loss is no number, or the watcher is to stop at a collapse.
+            KeyboardInterrupt: If interrupted; the same call goes on.
         """
         settings, total = self.plan.settings, self.plan.total
         stop = min(total, settings.stop_after or total)
@@ -125,20 +130,25 @@ class Loop:
         batches = on_device(self._loader(stop), self.fabric.device)
         row: dict[str, float] = {}
         self.model.train()
+        patient = PatientInterrupt(wanted=self.share.processes == 1)
         try:
-            for step in range(self.start, stop):
-                began = time.perf_counter()
-                found = self._step(step, batches)
-                self._watch(watcher, step, found)
-                self.done = step + 1
-                is_last = step + 1 == stop
-                if is_last or step % settings.log_every == 0:
-                    row = self._row(watcher, step, found, time.perf_counter() - began)
-                    row |= watcher.probes(step, last=is_last) if is_first else {}
-                    metrics.row(step, row)
-                if is_last or (step + 1) % settings.checkpoint_every == 0:
-                    self.save(step + 1, row)
-                bar.done(step + 1, {"loss": found.loss})
+            with patient as interrupt:
+                for step in range(self.start, stop):
+                    began = time.perf_counter()
+                    found = self._step(step, batches)
+                    self._watch(watcher, step, found)
+                    self.done = step + 1
+                    is_last = step + 1 == stop
+                    if is_last or step % settings.log_every == 0:
+                        row = self._row(watcher, step, found, time.perf_counter() - began)
+                        row |= watcher.probes(step, last=is_last) if is_first else {}
+                        metrics.row(step, row)
+                    is_kept = is_last or (step + 1) % settings.checkpoint_every == 0
+                    if is_kept:
+                        self.save(step + 1, row)
+                    bar.done(step + 1, {"loss": found.loss})
+                    if interrupt.asked:
+                        self._keep(step + 1, row, is_kept=is_kept)
         finally:
             metrics.close()
             bar.close()
@@ -159,6 +169,17 @@ class Loop:
             save_checkpoint(self.plan.out / CHECKPOINT, encoder, Card(**card))
             write_state(self.plan.out, RunState(steps, self.plan.identity, method, inner))
         self.fabric.barrier()
+
+    def _keep(self, steps: int, metrics: dict[str, float], *, is_kept: bool) -> None:
+        """Keep the state after an interrupt, and let it take its course."""
+        if not is_kept:
+            self.save(steps, metrics)
+        told = (
+            f"Interrupted after step {steps} of {self.plan.total}; nothing is lost: the state is "
+            f"kept in {self.plan.out}.\nThe same call goes on from there."
+        )
+        log.warning("%s", told)
+        raise KeyboardInterrupt(told)
 
     def _loader(self, stop: int) -> Any:
         return batch_loader(

@@ -90,6 +90,7 @@ def pretrain(
         TrainingError: If the settings do not fit the data or the method; if the loss is no number
             (naming the locations of its batch); if the sentinel is to stop at a collapse.
         CheckpointError: If the folder holds another run, or a damaged one.
+        KeyboardInterrupt: If interrupted, after the step at hand; its state is kept.
     """
     if seed < 0:
         raise TrainingError(f"The seed must be >= 0, got {seed}.")

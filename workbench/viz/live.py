@@ -45,11 +45,17 @@ class LiveCurves:
             folder: Where it writes metrics.csv.
         """
         self._folders[name] = Path(folder)
+        first: list[tuple[float, int]] = []  # when, and which step: some were done by earlier calls
 
         def progress(step: int, total: int) -> None:
-            late = time.monotonic() - self._drawn >= self.every_s
+            now = time.monotonic()
+            if not first:
+                first.append((now, step))
+            late = now - self._drawn >= self.every_s
             if late or step >= total:
-                self.draw(f"{self.title}: {name}, step {step} of {total}")
+                spent, done = now - first[0][0], step - first[0][1]
+                pace = _pace(spent, done, total - step)
+                self.draw(f"{self.title}: {name}, step {step} of {total}{pace}")
 
         return progress
 
@@ -73,3 +79,10 @@ class LiveCurves:
         else:
             self._handle.update(view)
         self._drawn = time.monotonic()
+
+
+def _pace(seconds: float, steps: int, left: int) -> str:
+    """Tell steps a second and the time that the rest will take, once they are known."""
+    if steps < 1 or seconds <= 0:
+        return ""
+    return f" · {steps / seconds:.2g} steps/s · about {left * seconds / steps:.0f} s to go"
