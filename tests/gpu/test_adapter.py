@@ -5,21 +5,10 @@ import copy
 import pytest
 import torch
 
-from workbench.models import SpectralAdapter, spectral_resnet50, spectral_vit
+from tests.models.made_adapters import adapter_of
+from workbench.models import spectral_resnet50, spectral_vit
 
 pytestmark = pytest.mark.gpu
-
-
-def moved_adapter(bands, dtype=torch.float32):
-    """An adapter whose every weight and running moment differs from its start."""
-    torch.manual_seed(0)
-    adapter = SpectralAdapter(bands).to(dtype)
-    for name, value in [*adapter.named_parameters(), *adapter.named_buffers()]:
-        if "var" in name:
-            value.data.uniform_(0.5, 2)
-        elif "num_batches" not in name:
-            value.data.add_(torch.randn_like(value) * 0.1)
-    return adapter
 
 
 def backward(adapter, compute, images, weights):
@@ -34,7 +23,7 @@ def backward(adapter, compute, images, weights):
 @pytest.mark.parametrize(("bands", "batch", "side"), [(202, 3, 24), (75, 3, 260)])
 def test_it_computes_what_the_conv3d_layers_do(training, bands, batch, side):
     """In float64 on the device; the larger batch is cut into three pieces."""
-    fast = moved_adapter(bands, torch.float64).cuda().train(training)
+    fast = adapter_of(bands, dtype=torch.float64).cuda().train(training)
     plain = copy.deepcopy(fast)
     draw = torch.Generator("cuda").manual_seed(0)
     kind = {"dtype": torch.float64, "device": "cuda", "generator": draw}
@@ -49,7 +38,7 @@ def test_it_computes_what_the_conv3d_layers_do(training, bands, batch, side):
 
 
 def test_single_precision_is_that_of_the_cpu():
-    here, there = moved_adapter(202), moved_adapter(202).cuda()
+    here, there = adapter_of(202), adapter_of(202).cuda()
     images, weights = torch.randn(2, 202, 32, 32), torch.randn(2, 128, 32, 32)
     wanted = backward(here, here, images, weights)
     found = backward(there, there, images.cuda(), weights.cuda())
@@ -59,14 +48,14 @@ def test_single_precision_is_that_of_the_cpu():
 
 
 def test_half_precision_comes_from_autocast():
-    adapter = moved_adapter(202).cuda()
+    adapter = adapter_of(202).cuda()
     images = torch.randn(2, 202, 48, 48, device="cuda")
     with torch.autocast("cuda", torch.bfloat16):
         found = adapter(images)
     found.float().square().mean().backward()
     assert found.dtype == torch.bfloat16
     assert all(p.grad.dtype == torch.float32 for p in adapter.parameters())
-    wanted = moved_adapter(202).cuda()(images)
+    wanted = adapter_of(202).cuda()(images)
     assert (found - wanted).abs().mean() < 0.02 * wanted.abs().mean()
 
 
@@ -84,7 +73,7 @@ def test_encoders_give_what_they_give_on_the_cpu(make):
 @pytest.mark.slow
 @pytest.mark.parametrize("training", [True, False])
 def test_compiled_it_computes_the_same(training):
-    plain = moved_adapter(202).cuda().train(training)
+    plain = adapter_of(202).cuda().train(training)
     compiled = copy.deepcopy(plain)
     compiled.is_compiled = True
     images = torch.randn(2, 202, 32, 32, device="cuda")

@@ -9,22 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from tests.models.made_adapters import adapter_of
 from workbench.errors import ModelError
 from workbench.models import SpectralAdapter
 from workbench.models.spectral_compiled import spectra_by_products
 from workbench.models.spectral_function import lengths
-
-
-def adapter_of(bands, seed=0, dtype=torch.float32):
-    """An adapter whose every weight and running moment differs from its start."""
-    torch.manual_seed(seed)
-    adapter = SpectralAdapter(bands).to(dtype)
-    for name, value in [*adapter.named_parameters(), *adapter.named_buffers()]:
-        if "var" in name:
-            value.data.uniform_(0.5, 2)
-        elif "num_batches" not in name:
-            value.data.add_(torch.randn_like(value) * 0.1)
-    return adapter
 
 
 def test_it_has_56192_parameters():

@@ -1,6 +1,8 @@
-"""Small made tiles and plans, and a land to put behind them."""
+"""Small made tiles and plans, a land to put behind them, and a campaign that was really cut."""
 
+import logging
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import geopandas as gpd
 import networkx as nx
@@ -10,7 +12,16 @@ import shapely
 from pyproj import Transformer
 from shapely.geometry import box
 
+from workbench.extraction import (
+    PatchStore,
+    ViewRules,
+    drop_duplicates,
+    extract_patches,
+    temporal_views,
+)
 from workbench.geo.tile import Tile
+from workbench.readers.enmap import discover_enmap
+from workbench.synthetic import simulate_campaign
 
 START = datetime(2022, 6, 1, 10, 30, tzinfo=UTC)
 
@@ -75,3 +86,21 @@ def plan():
         for k, names in enumerate([("a",), ("a", "b"), ("a", "b"), ("a", "b", "c"), ("far",)])
     ]
     return plan_of(rows)
+
+
+@pytest.fixture(scope="session")
+def cut(tmp_path_factory):
+    """A small simulated campaign, extracted; nobody writes to it."""
+    logging.getLogger("workbench").setLevel(logging.ERROR)  # it is full of damaged products
+    truth = simulate_campaign(tmp_path_factory.mktemp("campaign"), tile_size=48, n_tiles=17)
+    tiles, _ = drop_duplicates(discover_enmap(truth.products)[0])
+    plan = temporal_views(tiles, ViewRules(patch_size=8))
+    done = extract_patches(plan, tiles, tmp_path_factory.mktemp("patches"), workers=1)
+    return SimpleNamespace(
+        truth=truth,
+        tiles=tiles,
+        plan=plan,
+        store=PatchStore(done.path),
+        manifest=done.manifest,
+        rejected=done.rejected,
+    )

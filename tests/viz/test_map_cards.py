@@ -2,43 +2,15 @@
 
 import base64
 import io
-import logging
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from workbench.extraction import (
-    PatchStore,
-    ViewRules,
-    drop_duplicates,
-    extract_patches,
-    temporal_views,
-)
-from workbench.readers.enmap import discover_enmap
-from workbench.synthetic import simulate_campaign
 from workbench.viz import map_cards
 from workbench.viz.map_cards import location_card, rejected_dates
 from workbench.viz.maps import MapWidget, coverage_map, location_cards
 from workbench.viz.patch_images import UNUSABLE
-
-
-@pytest.fixture(scope="module")
-def cut(tmp_path_factory):
-    """A small simulated campaign, extracted."""
-    logging.getLogger("workbench").setLevel(logging.ERROR)  # it is full of damaged products
-    truth = simulate_campaign(tmp_path_factory.mktemp("campaign"), tile_size=48, n_tiles=17)
-    tiles, _ = drop_duplicates(discover_enmap(truth.products)[0])
-    plan = temporal_views(tiles, ViewRules(patch_size=8))
-    done = extract_patches(plan, tiles, tmp_path_factory.mktemp("patches"), workers=1)
-    return SimpleNamespace(
-        tiles=tiles,
-        plan=plan,
-        store=PatchStore(done.path),
-        manifest=done.manifest,
-        rejected=done.rejected,
-    )
 
 
 @pytest.fixture(scope="module")

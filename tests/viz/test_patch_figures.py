@@ -1,27 +1,18 @@
 """Figures of an extraction: what they count is what the tables hold; text from files stays text."""
 
-import logging
-from types import SimpleNamespace
-
 import numpy as np
 import pandas as pd
 import pytest
 
 from workbench.execution import external_references
 from workbench.extraction import (
-    PatchStore,
     Progress,
-    ViewRules,
-    drop_duplicates,
     extract_patches,
     leak_report,
     locations_of,
     split_locations,
-    temporal_views,
 )
-from workbench.readers.enmap import discover_enmap
 from workbench.sensors import sensor
-from workbench.synthetic import simulate_campaign
 from workbench.viz.maps_patches import fate_map
 from workbench.viz.patch_dates import dates_figure
 from workbench.viz.patch_images import band_near, composite, stretch_limits, stretched
@@ -40,22 +31,8 @@ PNG = b"\x89PNG"
 
 
 @pytest.fixture(scope="module")
-def cut(tmp_path_factory):
-    """A small simulated campaign, extracted."""
-    logging.getLogger("workbench").setLevel(logging.ERROR)  # it is full of damaged products
-    truth = simulate_campaign(tmp_path_factory.mktemp("campaign"), tile_size=48, n_tiles=17)
-    tiles, _ = drop_duplicates(discover_enmap(truth.products)[0])
-    plan = temporal_views(tiles, ViewRules(patch_size=8))
-    done = extract_patches(plan, tiles, tmp_path_factory.mktemp("patches"), workers=1)
-    store = PatchStore(done.path)
-    return SimpleNamespace(
-        truth=truth, tiles=tiles, plan=plan, store=store, kept=done.manifest, lost=done.rejected
-    )
-
-
-@pytest.fixture(scope="module")
 def reports(cut):
-    locations = locations_of(cut.kept)
+    locations = locations_of(cut.manifest)
     splits = {by: split_locations(locations, by=by, seed=0) for by in ("random", "component")}
     return {by: leak_report(split, locations) for by, split in splits.items()}
 
@@ -63,12 +40,12 @@ def reports(cut):
 @pytest.fixture(scope="module")
 def views(cut, reports):
     return {
-        "quality": quality_figure(cut.tiles, cut.kept, cut.lost),
-        "dates": dates_figure(cut.store, cut.kept, cut.lost),
-        "spectra": spectra_through_time(cut.store, cut.kept),
-        "reasons": rejection_reasons(cut.kept, cut.lost),
+        "quality": quality_figure(cut.tiles, cut.manifest, cut.rejected),
+        "dates": dates_figure(cut.store, cut.manifest, cut.rejected),
+        "spectra": spectra_through_time(cut.store, cut.manifest),
+        "reasons": rejection_reasons(cut.manifest, cut.rejected),
         "leaks": leak_comparison(reports),
-        "map": fate_map(cut.kept, cut.lost),
+        "map": fate_map(cut.manifest, cut.rejected),
     }
 
 
@@ -87,7 +64,7 @@ def test_figures_have_a_picture_and_ask_the_network_for_nothing(views, name):
 
 @pytest.mark.parametrize("empty", ["kept", "lost"])
 def test_figures_stand_one_empty_table(cut, empty):
-    tables = {"kept": cut.kept, "lost": cut.lost}
+    tables = {"kept": cut.manifest, "lost": cut.rejected}
     tables[empty] = tables[empty].iloc[:0]
     kept, lost = tables["kept"], tables["lost"]
     assert quality_figure(cut.tiles, kept, lost, count=2).png.startswith(PNG)
@@ -98,7 +75,7 @@ def test_figures_stand_one_empty_table(cut, empty):
 
 
 def test_nothing_planned_is_an_error(cut):
-    none = cut.kept.iloc[:0], cut.lost.iloc[:0]
+    none = cut.manifest.iloc[:0], cut.rejected.iloc[:0]
     with pytest.raises(ValueError, match=r"^A figure of rejections needs a planned patch"):
         rejection_reasons(*none)
     with pytest.raises(ValueError, match=r"^A map of fates holds 1 to 15,000 locations, got 0"):
@@ -111,8 +88,8 @@ def test_nothing_planned_is_an_error(cut):
 
 def test_text_from_files_cannot_end_a_script(cut):
     evil = "</script><script>alert(1)</script>"
-    lost = cut.lost.assign(detail=evil, tile_id=evil)
-    for page in (fate_map(cut.kept, lost).page, rejection_reasons(cut.kept, lost).page):
+    lost = cut.rejected.assign(detail=evil, tile_id=evil)
+    for page in (fate_map(cut.manifest, lost).page, rejection_reasons(cut.manifest, lost).page):
         assert "<script>alert(1)" not in page
 
 
@@ -120,20 +97,20 @@ def test_text_from_files_cannot_end_a_script(cut):
 
 
 def test_rejections_are_counted_by_tile_and_reason(cut):
-    table = rejection_table(cut.kept, cut.lost).set_index("tile_id")
-    assert table["cut"].sum() == len(cut.kept)
-    assert table["planned"].sum() == len(cut.kept) + len(cut.lost)
+    table = rejection_table(cut.manifest, cut.rejected).set_index("tile_id")
+    assert table["cut"].sum() == len(cut.manifest)
+    assert table["planned"].sum() == len(cut.manifest) + len(cut.rejected)
     for tile, row in table.iterrows():
-        mine = cut.lost[cut.lost["tile_id"] == tile]
+        mine = cut.rejected[cut.rejected["tile_id"] == tile]
         assert row["planned"] == row["cut"] + len(mine)
         for reason in set(table.columns) - {"component", "acquired", "planned", "cut"}:
             assert row[reason] == sum(reason in reasons for reasons in mine["reasons"])
 
 
 def test_spectra_are_medians_of_clear_pixels(cut):
-    name = cut.kept.query("0 < cloud")["location_id"].iloc[0]
-    table = location_spectra(cut.store, cut.kept, name)
-    rows = series_of(cut.store, cut.kept, name)
+    name = cut.manifest.query("0 < cloud")["location_id"].iloc[0]
+    table = location_spectra(cut.store, cut.manifest, name)
+    rows = series_of(cut.store, cut.manifest, name)
     assert len(table) == 202 * len(rows)
     for when, part in table.groupby("acquired"):
         place = rows.loc[rows["acquired"] == when, "place"].iloc[0]
@@ -157,21 +134,21 @@ def test_gaps_are_where_enmap_drops_bands():
 
 
 def test_the_default_location_has_the_longest_series_and_changes_most(cut):
-    rows = series_of(cut.store, cut.kept, None)
-    assert len(rows) == cut.kept["n_acquisitions"].max()
+    rows = series_of(cut.store, cut.manifest, None)
+    assert len(rows) == cut.manifest["n_acquisitions"].max()
 
     def change(place):
-        patches = cut.kept[cut.kept["location_id"] == place]["place"]
+        patches = cut.manifest[cut.manifest["location_id"] == place]["place"]
         values = np.stack([cut.store.pixels(p)[202 // 3].astype(float) for p in patches])
         return values.std(axis=0).mean()
 
-    longest = cut.kept[cut.kept["n_acquisitions"] == len(rows)]["location_id"].unique()
+    longest = cut.manifest[cut.manifest["n_acquisitions"] == len(rows)]["location_id"].unique()
     assert rows["location_id"].iloc[0] == max(longest, key=change)
 
 
 def test_an_unknown_location_says_what_ids_look_like(cut):
     with pytest.raises(ValueError, match=r"^A location must have a patch, but 'nowhere' has none"):
-        dates_figure(cut.store, cut.kept, cut.lost, "nowhere")
+        dates_figure(cut.store, cut.manifest, cut.rejected, "nowhere")
 
 
 def test_leaks_of_all_splits_are_in_one_table(reports):
@@ -195,7 +172,7 @@ def test_the_nearest_bands_are_shown():
 
 
 def test_one_stretch_for_all_images_by_their_clear_pixels(cut):
-    place = cut.kept["place"].iloc[0]
+    place = cut.manifest["place"].iloc[0]
     image = composite(cut.store.pixels(place), cut.store.contract, (660.0, 560.0, 480.0))
     bright = image + 10
     clear = np.ones(image.shape[:2], dtype=bool)
@@ -226,7 +203,7 @@ def test_progress_tells_numbers_and_escapes_the_label(capsys):
 def test_a_finished_extraction_tells_its_progress_at_once(cut):
     told = []
     again = extract_patches(cut.plan, cut.tiles, cut.store.path.parent, progress=told.append)
-    assert len(again.manifest) == len(cut.kept)
+    assert len(again.manifest) == len(cut.manifest)
     (progress,) = told
     assert progress.tiles_done == progress.tiles
     assert isinstance(again.manifest, pd.DataFrame)

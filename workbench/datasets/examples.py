@@ -260,12 +260,12 @@ def scene_examples(
         )
     if contract.nodata is not None:
         known &= (image != contract.nodata).all(axis=0)
-    corners, groups = [], []
-    for row in range(0, height - size + 1, size):
-        for col in range(0, width - size + 1, size):
-            if known[row : row + size, col : col + size].mean() >= least_labelled:
-                corners.append((row, col))
-                groups.append(f"b{row // size // block:03d}-{col // size // block:03d}")
+    corners = [
+        (row, col)
+        for row in range(0, height - size + 1, size)
+        for col in range(0, width - size + 1, size)
+        if known[row : row + size, col : col + size].mean() >= least_labelled
+    ]
     if not corners:
         raise ManifestError(
             f"A scene needs a window of {size} px with {least_labelled:.0%} of it labelled, but "
@@ -274,7 +274,7 @@ def scene_examples(
     return Examples(
         SceneWindows(image, labels, size, np.array(corners, dtype=np.int64)),
         tuple(f"r{row:05d}-c{col:05d}" for row, col in corners),
-        tuple(groups),
+        tuple(f"b{row // size // block:03d}-{col // size // block:03d}" for row, col in corners),
         "classes",
         tuple(class_names),
         ignore_index,

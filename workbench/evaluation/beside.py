@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from workbench.errors import EvaluationError
 from workbench.evaluation.factorial import factor_effects
-from workbench.evaluation.resampling import Resampled, bootstrap_interval
+from workbench.evaluation.resampling import Interval, Resampled, bootstrap_interval
 from workbench.evaluation.results import ResultsTable
 from workbench.evaluation.score_records import ScoreRecord
 from workbench.evaluation.scores import AnyScore
-from workbench.evaluation.statistics import paired_bootstrap
+from workbench.evaluation.statistics import PairedDifference, paired_bootstrap
 from workbench.evaluation.statistics_many import compare_all, holm
 from workbench.evaluation.study import StudyCell
 
@@ -65,30 +65,31 @@ def beside(
         rules: dict[str, Any] = {"groups": record.groups, "level": level, "draws": draws}
         own = bootstrap_interval(score_of(record, metric), rng=rng, **rules)
         test = paired_bootstrap(score_of(record, metric), against, rng=rng, **rules)
-        cost = costs.loc[cell.key]
-        rows.append(
-            {
-                "training": name(cell),
-                "decoder": cell.decoder,
-                "encoder": cell.encoder,
-                "stem": cell.options.get("stem", ""),
-                "loss": cell.options.get("loss", ""),
-                "seed": cell.seed,
-                "score": own.estimate,
-                "low": own.low,
-                "high": own.high,
-                "gain": test.difference,
-                "gain_low": test.low,
-                "gain_high": test.high,
-                "p_value": test.p_value,
-                "parameters": int(cost["parameters_trained"]),
-                "gflops": float(cost["flops"]) / 1e9,
-                "seconds": float(cost["seconds"]),
-            }
-        )
+        rows.append({"training": name(cell), **_row(cell, own, test, costs.loc[cell.key])})
     found = pd.DataFrame(rows)
     found.insert(13, "p_holm", holm(found["p_value"]))
     return found.assign(above=(found["p_holm"] <= 1 - level) & (found["gain_low"] > 0))
+
+
+def _row(cell: StudyCell, own: Interval, test: PairedDifference, cost: Any) -> dict[str, Any]:
+    """A cell, its score, its gain over the baseline and what it cost."""
+    return {
+        "decoder": cell.decoder,
+        "encoder": cell.encoder,
+        "stem": cell.options.get("stem", ""),
+        "loss": cell.options.get("loss", ""),
+        "seed": cell.seed,
+        "score": own.estimate,
+        "low": own.low,
+        "high": own.high,
+        "gain": test.difference,
+        "gain_low": test.low,
+        "gain_high": test.high,
+        "p_value": test.p_value,
+        "parameters": int(cost["parameters_trained"]),
+        "gflops": float(cost["flops"]) / 1e9,
+        "seconds": float(cost["seconds"]),
+    }
 
 
 def score_of(record: ScoreRecord, metric: str) -> AnyScore:

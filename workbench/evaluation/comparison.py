@@ -209,10 +209,7 @@ def compare_models(
     pairs = []
     for names in combinations(maps, 2):
         tests = _tests([scored[name] for name in names], group, level, draws, rng)
-        telling = "boundary" if tests["area"].is_tie else "area"
-        if tests[telling].difference < 0:
-            names, tests = names[::-1], {k: _turned(test) for k, test in tests.items()}
-        pairs.append(_pair(names, tests, maps, truth, rules))
+        pairs.append(_pair(*_better_first(names, tests), maps, truth, rules))
     order = sorted(pairs, key=lambda p: (not p.hides_a_difference, -p.hidden))
     return Comparison(
         truth.ids,
@@ -221,6 +218,16 @@ def compare_models(
         _curve_table(scored, tolerances_m, group, level, rng),
         tuple(order),
     )
+
+
+def _better_first(
+    names: tuple[str, str], tests: dict[str, PairedDifference]
+) -> tuple[tuple[str, str], dict[str, PairedDifference]]:
+    """The model with the better boundaries first: by the curve, or by Boundary IoU if that ties."""
+    telling = "boundary" if tests["area"].is_tie else "area"
+    if tests[telling].difference >= 0:
+        return names, tests
+    return names[::-1], {name: _turned(test) for name, test in tests.items()}
 
 
 def _targets(

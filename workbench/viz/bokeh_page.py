@@ -10,7 +10,7 @@ from functools import cache
 from html import escape
 from typing import Any
 
-from workbench.viz import assets
+from workbench.viz import assets, palettes
 
 
 def bokeh_page(layout: Any, title: str, *, heading: str = "", below: str = "") -> str:
@@ -39,6 +39,18 @@ def bokeh_page(layout: Any, title: str, *, heading: str = "", below: str = "") -
         head, page = page.split(name, 1)
         before += head + text
     return before + page
+
+
+def plain_figure(figure: Any, height: int) -> None:
+    """Give a Bokeh figure the plain look of all pages: as wide as there is room, few lines."""
+    figure.toolbar.logo = None
+    figure.toolbar.autohide = True
+    # on canvas: the page does not carry Bokeh's WebGL script
+    figure.update(height=height, sizing_mode="stretch_width", output_backend="canvas")
+    figure.outline_line_color = None
+    figure.axis.axis_label_text_font_style = "normal"
+    figure.axis.minor_tick_line_color = None
+    figure.title.update(text_color=palettes.INK, text_font_size="11pt")
 
 
 @cache

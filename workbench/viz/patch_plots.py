@@ -8,7 +8,7 @@ import pandas as pd
 from workbench.extraction.leakage import LeakReport
 from workbench.extraction.store import PatchStore
 from workbench.viz import palettes
-from workbench.viz.bokeh_page import bokeh_page
+from workbench.viz.bokeh_page import bokeh_page, plain_figure
 from workbench.viz.embed import OfflineView
 from workbench.viz.patch_tables import (
     FATES,
@@ -226,17 +226,8 @@ def bokeh_view(title: str, figure: Any, png: bytes, *, height: int) -> OfflineVi
         png: The picture.
         height: CSS pixels.
     """
-    figure.toolbar.logo = None
-    figure.toolbar.autohide = True
-    figure.sizing_mode = "stretch_width"
-    figure.height = height - 24
-    figure.outline_line_color = None
-    figure.axis.axis_label_text_font_style = "normal"
+    plain_figure(figure, height - 24)
     figure.axis.major_label_text_font_size = "9.5pt"
-    figure.axis.minor_tick_line_color = None
-    figure.output_backend = "canvas"  # the page does not carry Bokeh's WebGL script
-    figure.title.text_color = palettes.INK
-    figure.title.text_font_size = "11.5pt"
     return OfflineView(title, png=png, page=bokeh_page(figure, title), height=height)
 
 

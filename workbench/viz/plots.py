@@ -16,7 +16,7 @@ import pandas as pd
 
 from workbench.geo.tile import Tile
 from workbench.viz import palettes
-from workbench.viz.bokeh_page import bokeh_page
+from workbench.viz.bokeh_page import bokeh_page, plain_figure
 from workbench.viz.embed import OfflineView
 from workbench.viz.network import MAX_NODES, component_sizes, largest_component, spring_positions
 from workbench.viz.statics import picture
@@ -265,14 +265,6 @@ def _view(title: str, elements: Sequence[Any], png: bytes, *, height: int) -> Of
         for element in elements
     ]
     for figure in figures:
-        figure.toolbar.logo = None
-        figure.sizing_mode = "stretch_width"
-        figure.height = height - 24
-        figure.outline_line_color = None
-        figure.toolbar.autohide = True
-        figure.axis.axis_label_text_font_style = "normal"
-        figure.axis.minor_tick_line_color = None
-        figure.output_backend = "canvas"  # the page does not carry Bokeh's WebGL script
-        figure.title.update(text_color=palettes.INK, text_font_size="11.5pt")
+        plain_figure(figure, height - 24)
     layout = figures[0] if len(figures) == 1 else row(figures, sizing_mode="stretch_width")
     return OfflineView(title, png=png, page=bokeh_page(layout, title), height=height)

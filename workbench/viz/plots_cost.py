@@ -10,7 +10,7 @@ import pandas as pd
 from workbench.errors import EvaluationError
 from workbench.evaluation.benchmark_tables import COSTS, BenchmarkTable, dominated
 from workbench.viz import palettes
-from workbench.viz.bokeh_page import bokeh_page
+from workbench.viz.bokeh_page import bokeh_page, plain_figure
 from workbench.viz.embed import OfflineView
 from workbench.viz.statics import blank_figure, picture, tidy
 from workbench.viz.statics_tables import FAINT
@@ -191,13 +191,7 @@ def _page(figures: list[Any], title: str, below: str) -> tuple[str, int]:
     from bokeh.layouts import gridplot
 
     for figure in figures:
-        figure.toolbar.logo = None
-        figure.toolbar.autohide = True
-        figure.update(height=310, sizing_mode="stretch_width", output_backend="canvas")
-        figure.outline_line_color = None
-        figure.axis.axis_label_text_font_style = "normal"
-        figure.axis.minor_tick_line_color = None
-        figure.title.update(text_color=palettes.INK, text_font_size="11pt")
+        plain_figure(figure, 310)
     rows = [figures[i : i + 2] for i in range(0, len(figures), 2)]
     grid = gridplot(rows, sizing_mode="stretch_width", toolbar_location=None)
     return bokeh_page(grid, title, heading=title, below=below), 310 * len(rows) + 110

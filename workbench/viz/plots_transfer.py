@@ -14,7 +14,7 @@ import pandas as pd
 
 from workbench.evaluation.study_curves import curves_by_step, scores_by, time_to_share
 from workbench.viz import palettes
-from workbench.viz.bokeh_page import bokeh_page
+from workbench.viz.bokeh_page import bokeh_page, plain_figure
 from workbench.viz.embed import OfflineView
 from workbench.viz.statics import picture
 from workbench.viz.statics_transfer import (
@@ -277,16 +277,10 @@ def _grid_view(figures: Sequence[Any], title: str, below: str, png: bytes) -> Of
     from bokeh.layouts import gridplot
 
     for figure in figures:
-        figure.toolbar.logo = None
-        figure.toolbar.autohide = True
-        figure.update(height=330, sizing_mode="stretch_width", output_backend="canvas")
-        figure.outline_line_color = None
-        figure.axis.axis_label_text_font_style = "normal"
-        figure.axis.minor_tick_line_color = None
+        plain_figure(figure, 330)
         figure.xgrid.visible = False
         figure.legend.update(border_line_color=None, background_fill_alpha=0.6)
         figure.legend.click_policy = "hide"
-        figure.title.update(text_color=palettes.INK, text_font_size="11pt")
     rows = [list(figures[i : i + 3]) for i in range(0, len(figures), 3)]
     grid = gridplot(rows, sizing_mode="stretch_width", toolbar_location=None)
     height = 330 * len(rows) + 100
