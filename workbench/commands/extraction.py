@@ -1,5 +1,7 @@
 """`workbench tiles`, `plan` and `extract`: from products to a store of patches."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -141,6 +143,24 @@ def extract(
     plan_frame = read_manifest(planned, kind="plan")
     source = _read_tiles(_tiles_file(planned))
     rules = ValidityRules.accept_all() if accept_all else ValidityRules(cloud=cloud, snow=snow)
+    with _bar() as show:
+        found = extract_patches(
+            plan_frame,
+            source,
+            output,
+            rules=rules,
+            across_zones=across_zones,
+            compression="zstd" if compress else None,
+            workers=workers,
+            scheduler=scheduler,
+            progress=show,
+        )
+    _print_findings(found)
+
+
+@contextmanager
+def _bar() -> "Iterator[Callable[[Progress], None]]":
+    """A bar of tiles on stderr; gives what moves it."""
     with Bar(
         TextColumn("tiles"),
         BarColumn(),
@@ -155,18 +175,7 @@ def extract(
             told = f"{progress.patches:,} patches, {progress.rejected:,} rejected"
             bar.update(task, total=progress.tiles, completed=progress.tiles_done, told=told)
 
-        found = extract_patches(
-            plan_frame,
-            source,
-            output,
-            rules=rules,
-            across_zones=across_zones,
-            compression="zstd" if compress else None,
-            workers=workers,
-            scheduler=scheduler,
-            progress=show,
-        )
-    _print_findings(found)
+        yield show
 
 
 def _print_findings(found: "Extraction") -> None:

@@ -1,12 +1,12 @@
 """`workbench finetune`: one encoder, one task, one protocol; a seed or several."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
 from rich.console import Console
 from rich.table import Table
 
+from workbench.commands import finetune_options as options
 from workbench.commands.pretrain import _values as values_of
 from workbench.errors import EvaluationError
 
@@ -19,89 +19,29 @@ RANDOM = "random"
 
 
 def finetune(
-    task: Annotated[
-        str,
-        typer.Argument(
-            metavar="TASK",
-            help="corine, cdl, nlcd, forest_type, tree_mask, tree_density, disturbance; "
-            "indian_pines or forest of the real scenes.",
-        ),
-    ],
-    output: Annotated[
-        Path, typer.Option("--output", "-o", help="Folder of the run; a run that is there goes on.")
-    ],
-    entry: Annotated[
-        str, typer.Option(help="Entry of the data catalog that the task is made of.")
-    ] = "enmap_simulated",
-    scale: Annotated[str, typer.Option(help="Of a simulated campaign: test, demo, …")] = "demo",
-    data: Annotated[
-        Path | None,
-        typer.Option(help="Folder of a simulated campaign. [default: OUTPUT/data]",
-                     show_default=False),
-    ] = None,
-    patches: Annotated[
-        Path | None,
-        typer.Option(help="Patches of your own, in place of --entry: a folder of `extract`."),
-    ] = None,
-    labels: Annotated[
-        list[Path] | None,
-        typer.Option(help="Label map for --patches; may be given several times."),
-    ] = None,
-    split: Annotated[
-        Path | None,
-        typer.Option(
-            help="Parquet or CSV with location_id and split (train, val, test) for --patches. "
-            "[default: blocks of ground]", show_default=False,
-        ),
-    ] = None,
-    event: Annotated[
-        str | None, typer.Option(help="Day of the disturbance for --patches, as 2023-03-01.")
-    ] = None,
-    allow_leak: Annotated[
-        bool,
-        typer.Option(help="Let training and test share tiles; each row then says how much."),
-    ] = False,
-    checkpoint: Annotated[
-        Path | None,
-        typer.Option("--checkpoint", "-w", help="Encoder that `workbench pretrain` wrote. "
-                     "[default: random weights]", show_default=False),
-    ] = None,
-    encoder: Annotated[
-        str, typer.Option(help="With random weights: spectral_vit, spectral_resnet50, vit, resnet.")
-    ] = "spectral_vit",
-    encoder_options: Annotated[
-        list[str] | None,
-        typer.Option("--encoder-option", "-e", help="Its argument, as size=T or token_size=4."),
-    ] = None,
-    protocol: Annotated[
-        str | None,
-        typer.Option(help="scratch, frozen, linear, knn, adapter, full. [default: scratch of "
-                     "random weights, else frozen]", show_default=False),
-    ] = None,
-    decoder: Annotated[
-        str | None,
-        typer.Option(help="unet, deeplabv3+, upconv, fcn, linear. [default: linear]",
-                     show_default=False),
-    ] = None,
-    loss: Annotated[
-        str, typer.Option(help="auto, cross_entropy, boundary, bce, mse.")
-    ] = "auto",
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", "-s", help="Setting, as steps=300, batch_size=16, lr=0.001, "
-                     "eval_every=50, lora_rank=4, layer_decay=0.75, as_published=True."),
-    ] = None,
-    fraction: Annotated[
-        float, typer.Option(min=1e-6, max=1, help="Share of the training labels, in (0, 1].")
-    ] = 1.0,
-    draw: Annotated[int, typer.Option(min=0, help="Which draw of them.")] = 0,
-    seeds: Annotated[int, typer.Option(min=1, help="Number of trainings, with seeds 0, 1, …")] = 1,
-    split_seed: Annotated[int, typer.Option(min=0, help="Of campaign and split.")] = 0,
-    device: Annotated[str, typer.Option(help="Where to compute: cpu, cuda, cuda:1.")] = "cpu",
-    catalog: Annotated[
-        Path,
-        typer.Option("--catalog", "-c", envvar="WORKBENCH_CATALOG", help="The data catalog."),
-    ] = Path("data_catalog.yaml"),
+    task: options.Task,
+    output: options.Output,
+    entry: options.Entry = "enmap_simulated",
+    scale: options.Scale = "demo",
+    data: options.Data = None,
+    patches: options.Patches = None,
+    labels: options.Labels = None,
+    split: options.Split = None,
+    event: options.Event = None,
+    allow_leak: options.AllowLeak = False,
+    checkpoint: options.Checkpoint = None,
+    encoder: options.Encoder = "spectral_vit",
+    encoder_options: options.EncoderOptions = None,
+    protocol: options.Protocol = None,
+    decoder: options.Decoder = None,
+    loss: options.Loss = "auto",
+    settings: options.Settings = None,
+    fraction: options.Fraction = 1.0,
+    draw: options.Draw = 0,
+    seeds: options.Seeds = 1,
+    split_seed: options.SplitSeed = 0,
+    device: options.Device = "cpu",
+    catalog: options.Catalog = Path("data_catalog.yaml"),
 ) -> None:  # fmt: skip
     """Put an encoder to a task: train, choose by the validation part, judge by the test part once.
 
@@ -189,14 +129,14 @@ def _cells(
     from workbench.training.checkpoint import read_card
     from workbench.training.finetune_settings import FinetuneSettings
 
-    name, init, options = encoder, RANDOM, {**settings, "loss": loss}
+    name, init, varied = encoder, RANDOM, {**settings, "loss": loss}
     if checkpoint is not None:
         from workbench.datasets.files import file_checksum
 
         card = read_card(checkpoint)
         name = "given" if card.encoder is None else card.encoder.factory
         init = card.method.lower() or "given"
-        options["weights"] = file_checksum(checkpoint)[:16]
+        varied["weights"] = file_checksum(checkpoint)[:16]
     chosen = protocol or ("scratch" if checkpoint is None else "frozen")
     known = {*FinetuneSettings().to_dict(), "as_published", "layer_decay", "lora_rank"}
     if unknown := sorted(set(settings) - known):
@@ -204,9 +144,9 @@ def _cells(
             f"There is no setting {unknown[0]!r}.\nSettings are {', '.join(sorted(known))}."
         )
     if made_with:  # part of what the result depends on
-        options["made_with"] = ", ".join(f"{k}={made_with[k]!r}" for k in sorted(made_with))
+        varied["made_with"] = ", ".join(f"{k}={made_with[k]!r}" for k in sorted(made_with))
     cells = [
-        StudyCell(task, name, init, chosen, decoder or "linear", seed, fraction, draw, options)
+        StudyCell(task, name, init, chosen, decoder or "linear", seed, fraction, draw, varied)
         for seed in range(seeds)
     ]
     protocol_of(cells[0])
@@ -219,7 +159,7 @@ def _ready(
     cells: "list[StudyCell]",
     checkpoint: Path | None,
     encoder: str,
-    options: dict[str, Any],
+    made_with: dict[str, Any],
     output: Path,
     device: str,
 ) -> "Sweep":
@@ -233,7 +173,7 @@ def _ready(
     from workbench.training.finetune_settings import FinetuneSettings
 
     require_sensible(made, cells[0])
-    plans = {cell.encoder: EncoderPlan(factory=encoder, options=options) for cell in cells[:1]}
+    plans = {cell.encoder: EncoderPlan(factory=encoder, options=made_with) for cell in cells[:1]}
     encoders = CellEncoders(plans, str(checkpoint or ""), Path())
     settings = FinetuneSettings()
     keep = KeptRuns(output, made, settings)

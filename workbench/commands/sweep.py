@@ -7,6 +7,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from workbench.commands import finetune_options as options
 from workbench.errors import EvaluationError
 
 if TYPE_CHECKING:
@@ -33,12 +34,7 @@ def sweep(
         Path | None,
         typer.Option("--checkpoints", "-w", help="Folder that the paths of weights start from."),
     ] = None,
-    data: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder of a simulated campaign. [default: OUTPUT/data]", show_default=False
-        ),
-    ] = None,
+    data: options.Data = None,
     scale: Annotated[
         str | None, typer.Option(help="test, demo, small or full, in place of the file's.")
     ] = None,
@@ -48,11 +44,8 @@ def sweep(
     steps: Annotated[
         int | None, typer.Option(min=1, help="Steps of a training, in place of the file's.")
     ] = None,
-    device: Annotated[str, typer.Option(help="Where to compute: cpu, cuda, cuda:1.")] = "cpu",
-    catalog: Annotated[
-        Path,
-        typer.Option("--catalog", "-c", envvar="WORKBENCH_CATALOG", help="The data catalog."),
-    ] = Path("data_catalog.yaml"),
+    device: options.Device = "cpu",
+    catalog: options.Catalog = Path("data_catalog.yaml"),
     show: Annotated[
         bool, typer.Option("--show", help="Print the study file, to copy and change, and stop.")
     ] = False,

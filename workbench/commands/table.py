@@ -54,35 +54,42 @@ def table(
     from workbench.evaluation.benchmark_tables import SHAPES, benchmark_table
     from workbench.evaluation.results import ResultsTable
     from workbench.evaluation.table_rows import slice_text, usual_slice
-    from workbench.viz.table_files import FORMATS, write_table
+    from workbench.viz.table_files import write_table
     from workbench.viz.tables import table_markdown
 
-    wanted = tuple(part.strip() for part in formats.split(",") if part.strip())
+    wanted = _formats(formats)
     if shape not in SHAPES:
         raise typer.BadParameter(f"--shape is one of {', '.join(SHAPES)}, not {shape!r}.")
-    if unknown := sorted(set(wanted) - set(FORMATS)):
-        raise typer.BadParameter(f"--formats are {', '.join(FORMATS)}, not {unknown[0]!r}.")
-    if results is not None and not results.is_file():
-        raise ManifestError(
-            f"Results of a study must be a Parquet file, but there is none at {results}.\n"
-            "Run `workbench sweep` first, or leave the argument out for the published numbers."
-        )
-    runs = None if results is None else ResultsTable(results)
+    runs = None if results is None else ResultsTable(_there(results))
     where = {} if runs is None else usual_slice(runs.frame(), _keys(SHAPES[shape]))
     if where:
         typer.echo(f"Of the rows, those with {slice_text(where)}.\n")
+    rng = np.random.default_rng(seed)
     found = benchmark_table(
-        runs,
-        shape,
-        metrics=metric,
-        where=where,
-        level=level,
-        draws=draws,
-        rng=np.random.default_rng(seed),
+        runs, shape, metrics=metric, where=where, level=level, draws=draws, rng=rng
     )
     typer.echo(table_markdown(found))
     for path in write_table(found, out, name or shape, wanted):
         typer.echo(path)
+
+
+def _there(results: Path) -> Path:
+    if not results.is_file():
+        raise ManifestError(
+            f"Results of a study must be a Parquet file, but there is none at {results}.\n"
+            "Run `workbench sweep` first, or leave the argument out for the published numbers."
+        )
+    return results
+
+
+def _formats(text: str) -> tuple[str, ...]:
+    """Names of file formats, from words between commas."""
+    from workbench.viz.table_files import FORMATS
+
+    wanted = tuple(part.strip() for part in text.split(",") if part.strip())
+    if unknown := sorted(set(wanted) - set(FORMATS)):
+        raise typer.BadParameter(f"--formats are {', '.join(FORMATS)}, not {unknown[0]!r}.")
+    return wanted
 
 
 def _keys(shape: "TableShape") -> list[str]:

@@ -152,6 +152,8 @@ def _job() -> str:
 
 def _beat(folder: Path, started: str) -> None:
     command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])[:200]
+    if command.startswith("_submit.py "):  # how submitit starts a job
+        command = "a job of `workbench run --cluster`"
     value = {"pid": os.getpid(), "host": platform.node(), "command": command}
     value |= {"started": started, "heartbeat": now(), "job": _job()}
     write_json(folder / "holder.json", value)

@@ -6,6 +6,7 @@ from pathlib import Path
 from workbench.errors import NotebookRunError
 from workbench.execution.files import require_writable, write_text
 from workbench.execution.provenance import PACKAGE
+from workbench.showing import some
 
 README = """\
 # {name}
@@ -51,7 +52,7 @@ def init_project(folder: str | Path, *, source: Path = PACKAGE.parent) -> list[P
     names = [path.relative_to(source).as_posix() for path in copied] + list(own)
     if there := [name for name in names if (target / name).exists()]:
         raise NotebookRunError(
-            f"A new project must not overwrite anything, but {target} has {', '.join(there)}.\n"
+            f"A new project must not overwrite anything, but {target} has {some(there)}.\n"
             "Name another folder."
         )
     require_writable(target)

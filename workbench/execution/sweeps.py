@@ -7,7 +7,7 @@ folder that is named by its values; ``sweep.json`` lists them, ``index.html`` co
 import itertools
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -149,19 +149,27 @@ def run_sweep(
     with stop_on_signals(stopper):
         records = _execute(runs, slots, stopper)
     write_sweep_page(folder)
+    _raise_if_bad(members, runs, records)
+    return [record for record in records if isinstance(record, RunRecord)]
+
+
+def _raise_if_bad(
+    members: Sequence[Member], runs: Sequence[ChainRun], records: Sequence[object]
+) -> None:
+    """Raise one error for all runs that did not end well: which, and what the first one says."""
     errors = {}
     for member, run, record in zip(members, runs, records, strict=True):
         try:
             if isinstance(record, NotebookRunError):
                 raise record
-            run.raise_if_bad(record)
+            if isinstance(record, RunRecord):
+                run.raise_if_bad(record)
         except NotebookRunError as error:
             errors[member.name] = error
     if errors:
         names = "; ".join(list(errors)[:MOST_NAMED]) + ("; …" if len(errors) > MOST_NAMED else "")
         told = f"{len(errors)} of {len(runs)} runs did not end well: {names}. The first:"
         raise NotebookRunError(f"{told}\n{next(iter(errors.values()))}")
-    return [record for record in records if isinstance(record, RunRecord)]
 
 
 def _tell_of(tell: Tell, member: str, note: StepNote) -> None:
