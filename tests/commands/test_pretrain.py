@@ -1,12 +1,16 @@
 """`workbench pretrain`: a run from the shell, completed by the same command."""
 
+import json
 import logging
 
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from workbench.__main__ import app
+from workbench.datasets import POLICIES, PairPolicy, open_patches
 from workbench.errors import CheckpointError, ManifestError, TrainingError
+from workbench.evaluation.study_files import study_text
 from workbench.extraction import ValidityRules, ViewRules, drop_duplicates, extract_patches
 from workbench.extraction.views import temporal_views
 from workbench.readers.enmap import discover_enmap
@@ -69,3 +73,33 @@ def test_wrong_words_are_told(run, patches, tmp_path):
         assert str(found.exception).startswith(message)
     missing = run(*words(tmp_path / "nothing", tmp_path))
     assert isinstance(missing.exception, ManifestError)
+
+
+def test_positives_are_chosen_by_name(run, patches, tmp_path):
+    index = open_patches(patches).index
+    assert 0 < (index.n_dates > 1).sum() < len(index)
+    held = {}
+    for name in (None, "any_dates", "one_date"):
+        out = tmp_path / str(name)
+        chosen = [] if name is None else ["--positives", name]
+        done = run(*words(patches, out, "-s", "stop_after=1", "-s", "batch_size=3", *chosen))
+        assert done.exit_code == 0, done.output
+        held[name] = json.loads((out / "encoder.json").read_text("utf-8"))["data"]
+    assert held[None]["pairs"] is None  # masked images need no pair
+    assert held[None]["locations"] == held["one_date"]["locations"] == len(index)
+    assert held["any_dates"]["pairs"] == PairPolicy().to_dict()
+    counts = held["any_dates"]["counts"]
+    assert held["any_dates"]["locations"] == counts["paired"] == (index.n_dates > 1).sum()
+    assert counts["paired"] + counts["too_few_dates"] == len(index)
+    other = run(*words(patches, tmp_path / "any_dates", "--positives", "one_date"))
+    assert isinstance(other.exception, CheckpointError)
+    unknown = run(*words(patches, tmp_path / "x", "--positives", "warm_dates"))
+    assert isinstance(unknown.exception, TrainingError)
+    assert "Policies are any_dates, one_season, months, one_date." in str(unknown.exception)
+
+
+def test_every_policy_is_in_the_help_and_the_named_study_uses_no_other(run):
+    shown = " ".join(run("--help").output.replace("│", " ").split())
+    assert all(name in shown for name in POLICIES)
+    varied = yaml.safe_load(study_text("positives"))["studies"][0]["varied"]["positives"]
+    assert set(varied) <= set(POLICIES)

@@ -15,11 +15,50 @@ from workbench.errors import TrainingError
 if TYPE_CHECKING:
     from torch import nn
 
-    from workbench.datasets import Patches
+    from workbench.datasets import Patches, TemporalPatches
     from workbench.methods import Recipe
     from workbench.training import PretrainResult
 
 Assigned = list[str]
+EncoderOptions = Annotated[
+    Assigned | None,
+    typer.Option("--encoder-option", "-e", help="Its argument, as size=S or token_size=8."),
+]
+MethodOptions = Annotated[
+    Assigned | None,
+    typer.Option("--method-option", "-m", help="Argument of the method, as queue_size=4096."),
+]
+Settings = Annotated[
+    Assigned | None,
+    typer.Option(
+        "--set",
+        "-s",
+        help="Setting of the run in place of the recipe's, as epochs=20, batch_size=64, "
+        "lr=0.001, workers=4, precision=bf16-mixed, strategy=fsdp, watch=stop.",
+    ),
+]
+ViewChanges = Annotated[
+    Assigned | None,
+    typer.Option(
+        "--view-option",
+        "-v",
+        help="Of the views, as crop=(0.2,1), local_size=48, views=2; "
+        "large ones have the size of the patches.",
+    ),
+]
+Positives = Annotated[
+    str | None,
+    typer.Option(
+        help="Which two dates of a location are a positive pair: any_dates, one_season (within "
+        "30 days of the year), months (20 to 120 days apart), or one_date (no pairs). Locations "
+        "without such a pair are left out, and counted in the card. [default: any_dates, but "
+        "locations with one date stay, shown alone]",
+        show_default=False,
+    ),
+]
+SplitFile = Annotated[
+    Path | None, typer.Option(help="Text file of the locations to learn from, one id a line.")
+]
 
 
 def pretrain(
@@ -38,36 +77,12 @@ def pretrain(
     encoder: Annotated[
         str, typer.Option(help="Factory: spectral_vit, spectral_resnet50, vit, resnet.")
     ] = "spectral_vit",
-    encoder_options: Annotated[
-        Assigned | None,
-        typer.Option("--encoder-option", "-e", help="Its argument, as size=S or token_size=8."),
-    ] = None,
-    method_options: Annotated[
-        Assigned | None,
-        typer.Option("--method-option", "-m", help="Argument of the method, as queue_size=4096."),
-    ] = None,
-    settings: Annotated[
-        Assigned | None,
-        typer.Option(
-            "--set",
-            "-s",
-            help="Setting of the run in place of the recipe's, as epochs=20, batch_size=64, "
-            "lr=0.001, workers=4, precision=bf16-mixed, strategy=fsdp, watch=stop.",
-        ),
-    ] = None,
-    view_options: Annotated[
-        Assigned | None,
-        typer.Option(
-            "--view-option",
-            "-v",
-            help="Of the views, as crop=(0.2,1), local_size=48, views=2; "
-            "large ones have the size of the patches.",
-        ),
-    ] = None,
-    split: Annotated[
-        Path | None,
-        typer.Option(help="Text file of the locations to learn from, one id a line."),
-    ] = None,
+    encoder_options: EncoderOptions = None,
+    method_options: MethodOptions = None,
+    settings: Settings = None,
+    view_options: ViewChanges = None,
+    positives: Positives = None,
+    split: SplitFile = None,
     seed: Annotated[int, typer.Option(min=0, help="Of weights, order, pairs, views, masks.")] = 0,
     licence: Annotated[str, typer.Option(help="Licence of the weights.")] = "not stated",
 ) -> None:
@@ -84,15 +99,31 @@ def pretrain(
     data = open_patches(patches)
     if split is not None:
         data = data.only(split.read_text("utf-8").split())
+    shown = _shown(data, positives, seed)
     made = _encoder(encoder, data, _values(encoder_options), seed)
     options = {**chosen.options, **_values(method_options)}
     try:
         module = methods.METHODS[method](made, **options)
     except TypeError as error:
         raise TrainingError(f"The method {method} cannot be made: {error}.") from error
-    result = _run(module, data, chosen, output, seed, licence, settings, view_options)
+    view = {"size": data.shape[-1], **_values(view_options)}
+    result = _run(module, shown, chosen, output, seed, licence, settings, view)
     if int(os.environ.get("RANK", 0)) == 0:
         _tell(result)
+
+
+def _shown(data: "Patches", positives: str | None, seed: int) -> "Patches | TemporalPatches":
+    """Show the patches by a policy of `datasets.POLICIES`; None leaves the choice to the run."""
+    from workbench.datasets import POLICIES, TemporalPatches
+
+    if positives is None:
+        return data
+    if positives not in POLICIES:
+        raise TrainingError(
+            f"There is no policy {positives!r} for positives.\nPolicies are {', '.join(POLICIES)}."
+        )
+    policy = POLICIES[positives]
+    return TemporalPatches(data, min_acquisitions=2 if policy else 1, pairs=policy, seed=seed)
 
 
 def _encoder(name: str, data: "Patches", options: dict[str, Any], seed: int) -> "nn.Module":
@@ -119,20 +150,20 @@ def _encoder(name: str, data: "Patches", options: dict[str, Any], seed: int) -> 
 
 def _run(
     module: "nn.Module",
-    data: "Patches",
+    data: "Patches | TemporalPatches",
     recipe: "Recipe",
     output: Path,
     seed: int,
     licence: str,
     settings: Assigned | None,
-    view_options: Assigned | None,
+    view: dict[str, Any],
 ) -> "PretrainResult":
     from workbench.training import PretrainSettings, pretrain, recipe_views
 
     logging.getLogger("lightning").setLevel(logging.WARNING)  # it says twice how it was started
     logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
     try:
-        views = recipe_views(recipe, **{"size": data.shape[-1], **_values(view_options)})
+        views = recipe_views(recipe, **view)
     except TypeError as error:
         raise TrainingError(f"The views cannot be made: {error}.") from error
     return pretrain(

@@ -6,7 +6,7 @@ from workbench.datasets.augmentations import ViewPipeline, multi_crop, view_date
 from workbench.datasets.labelled_patches import ChangePatches, LabelledPatches
 from workbench.datasets.normalization import Normalizer
 from workbench.datasets.patches import Patches, open_patches, stored_statistics
-from workbench.datasets.positives import PairPolicy
+from workbench.datasets.positives import POLICIES, PairPolicy
 from workbench.datasets.statistics import (
     BandStatistics,
     band_statistics,
@@ -16,6 +16,7 @@ from workbench.datasets.statistics import (
 from workbench.datasets.temporal_patches import TemporalPatches, collate_views
 
 __all__ = [
+    "POLICIES",
     "AlignedLabels",
     "BandStatistics",
     "ChangePatches",

@@ -26,8 +26,8 @@ class PairPolicy:
     Example:
         >>> PairPolicy()                                   # two dates at random
         PairPolicy(days=(0.0, inf), season_days=(0.0, 183.0), max_cloud=1.0)
-        >>> PairPolicy(days=(20, 90)).days                 # from three weeks to three months apart
-        (20, 90)
+        >>> PairPolicy(days=(20, 120)).days                # from three weeks to four months apart
+        (20, 120)
         >>> PairPolicy(season_days=(0, 30)).season_days    # one season, of the same or other years
         (0, 30)
     """
@@ -71,6 +71,17 @@ class PairPolicy:
         """Lay the policy out for a run's record; no upper bound becomes None."""
         low, high = self.days
         return {**asdict(self), "days": [low, None if math.isinf(high) else high]}
+
+
+POLICIES: dict[str, PairPolicy | None] = {
+    "any_dates": PairPolicy(),
+    "one_season": PairPolicy(season_days=(0, 30)),
+    "months": PairPolicy(days=(20, 120)),
+    "one_date": None,
+}
+"""Policies by name, as the study of positives and the command line call them: two dates at random;
+one season of the same or other years; three weeks to four months apart; no pairs, so that all views
+of a location are of one date."""
 
 
 @dataclass(frozen=True)

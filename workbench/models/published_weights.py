@@ -1,7 +1,7 @@
 """Weights as SpectralEarth, SSL4EO-S12 and torchgeo publish them, fitted to the encoders here."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,13 +90,7 @@ def load_published_weights(
     state = encoder.state_dict()
     found = find_encoder(read_weights(path), state)
     counted = [name for name in state if not name.endswith("num_batches_tracked")]
-    matching = [name for name in counted if name in found.tensors]
-    if len(matching) < _FEW * len(counted):
-        raise ModelError(
-            f"{path.name} must hold this encoder's weights, but has {len(matching)} of its "
-            f"{len(counted)} names (e.g. {next(n for n in counted if n not in matching)!r} is not "
-            "there).\nMake the encoder that the file was trained with."
-        )
+    _require_names(counted, found.tensors, path)
     reshaped, adapted, fitted = [], [], {}
     for name in (name for name in state if name in found.tensors):
         value = found.tensors[name]
@@ -124,6 +118,16 @@ def load_published_weights(
     if report.missing:
         logger.warning("%s: %d names keep their values", path.name, len(report.missing))
     return report
+
+
+def _require_names(wanted: Sequence[str], found: Mapping[str, Tensor], path: Path) -> None:
+    absent = [name for name in wanted if name not in found]
+    if len(absent) > (1 - _FEW) * len(wanted):
+        raise ModelError(
+            f"{path.name} must hold this encoder's weights, but has {len(wanted) - len(absent)} of "
+            f"its {len(wanted)} names (e.g. {absent[0]!r} is not there).\n"
+            "Make the encoder that the file was trained with."
+        )
 
 
 def _require_fit(name: str, value: Tensor, wanted: Tensor, path: Path) -> None:

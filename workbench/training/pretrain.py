@@ -4,7 +4,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
@@ -27,6 +27,9 @@ from workbench.training.run_state import RunState, read_state
 from workbench.training.sentinel import Finding
 from workbench.training.settings import PretrainSettings, recipe_views
 from workbench.training.watching import Probe, Watcher
+
+if TYPE_CHECKING:
+    from lightning.fabric import Fabric
 
 log = logging.getLogger(__name__)
 
@@ -95,22 +98,16 @@ def pretrain(
     if seed < 0:
         raise TrainingError(f"The seed must be >= 0, got {seed}.")
     folder = Path(out)
-    if settings is None:
-        settings = PretrainSettings() if recipe is None else PretrainSettings.from_recipe(recipe)
-    if views is None:
-        views = _default_views(method) if recipe is None else recipe_views(recipe)
+    settings = _default_settings(recipe) if settings is None else settings
+    views = _default_views(method, recipe) if views is None else views
     dataset = data if isinstance(data, TemporalPatches) else _shown(data, method, seed)
     _require_bands(method, dataset)
     fabric = make_fabric(settings)
     folder.mkdir(parents=True, exist_ok=True)
     if statistics is None:
-        if fabric.global_rank == 0:
-            stored_statistics(dataset.patches, folder / "statistics.json")
-        fabric.barrier()
-        statistics = stored_statistics(dataset.patches, folder / "statistics.json")
+        statistics = _own_statistics(dataset, folder, fabric)
     plan = _plan(method, dataset, folder, settings, views, statistics, seed)
-    card = _card(plan, statistics, recipe, licence)
-    plan = replace(plan, card=card)
+    plan = replace(plan, card=_card(plan, statistics, recipe, licence))
     state = _state_of(plan)
     if state is not None and state.step >= plan.total:
         log.info("the run in %s is complete", folder)
@@ -185,7 +182,21 @@ def _card(plan: Plan, statistics: BandStatistics, recipe: Recipe | None, licence
     )
 
 
-def _default_views(method: nn.Module) -> tuple[ViewOptions, ...]:
+def _own_statistics(dataset: TemporalPatches, folder: Path, fabric: "Fabric") -> BandStatistics:
+    """Those of the data, made by the first process and read by the others."""
+    if fabric.global_rank == 0:
+        stored_statistics(dataset.patches, folder / "statistics.json")
+    fabric.barrier()
+    return stored_statistics(dataset.patches, folder / "statistics.json")
+
+
+def _default_settings(recipe: Recipe | None) -> PretrainSettings:
+    return PretrainSettings() if recipe is None else PretrainSettings.from_recipe(recipe)
+
+
+def _default_views(method: nn.Module, recipe: Recipe | None) -> tuple[ViewOptions, ...]:
+    if recipe is not None:
+        return recipe_views(recipe)
     count = max(1, getattr(method, "views_needed", 2))
     return multi_crop(ViewOptions(crop=(0.2, 1.0)), views=count)
 
