@@ -63,6 +63,7 @@ def test_a_run_leaves_predictions_scores_and_a_card(data, tmp_path):
     done = run(*words(data, tmp_path, *TINY, "--decoder", "upconv", "--seeds", 2))
     assert done.exit_code == 0, done.output
     assert "no significance is claimed" in done.output
+    assert "macro_miou: Intersection over union of each class" in done.output
     frame = pd.read_parquet(tmp_path / "results.parquet")
     assert frame["seed"].tolist() == [0, 1]
     place = tmp_path / frame["key"][0]

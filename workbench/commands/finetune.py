@@ -150,7 +150,7 @@ def _cells(
         for seed in range(seeds)
     ]
     protocol_of(cells[0])
-    settings_of(cells[0], FinetuneSettings())
+    settings_of(cells[0])
     return cells
 
 
@@ -170,13 +170,11 @@ def _ready(
     from workbench.evaluation.study_files import EncoderPlan
     from workbench.evaluation.sweeps import RESULTS, Sweep
     from workbench.training.features import FeatureCache
-    from workbench.training.finetune_settings import FinetuneSettings
 
     require_sensible(made, cells[0])
     plans = {cell.encoder: EncoderPlan(factory=encoder, options=made_with) for cell in cells[:1]}
     encoders = CellEncoders(plans, str(checkpoint or ""), Path())
-    settings = FinetuneSettings()
-    keep = KeptRuns(output, made, settings)
+    keep = KeptRuns(output, made)
     cache = FeatureCache(output / "features", device=device)
     bench = Bench({made.name: made}, encoders, cache=cache, device=device, keep=keep)
     return Sweep(tuple(cells), ResultsTable(output / RESULTS), bench)
@@ -191,6 +189,8 @@ def _train(ready: "Sweep", console: Console) -> None:
         if not (keep.of(cell) / "card.json").is_file():
             keep.finish(cell, ready.table)
     console.print(_scores(ready.table, ready.cells))
+    for text in _definitions(ready.table, ready.cells[0]):
+        console.print(text, markup=False)
     for cell in ready.cells:
         console.print(f"seed {cell.seed}: {keep.of(cell)}", markup=False)
 
@@ -207,3 +207,11 @@ def _scores(table: "ResultsTable", cells: "tuple[StudyCell, ...]") -> Table:
     if len(cells) < 5:
         found.caption = "Fewer than 5 seeds: no significance is claimed."
     return found
+
+
+def _definitions(table: "ResultsTable", cell: "StudyCell") -> list[str]:
+    """What each score of a task is; of those of single classes the first stands for all."""
+    told: dict[str, str] = {}
+    for name, score in table.record(cell.key).scores().items():
+        told.setdefault(name.split("/")[0], f"{name}: {score.definition}")
+    return list(told.values())

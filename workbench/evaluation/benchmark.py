@@ -118,13 +118,10 @@ def protocol_of(cell: StudyCell) -> Protocol:
     return Protocol(cell.protocol, **options)  # type: ignore[arg-type]
 
 
-def settings_of(
-    cell: StudyCell,
-    base: FinetuneSettings = FinetuneSettings(),  # noqa: B008  # frozen
-) -> FinetuneSettings:
-    """The settings of a cell: its options of these names, and else those of `base`."""
+def settings_of(cell: StudyCell) -> FinetuneSettings:
+    """The settings of a cell: its options of these names, and else the usual ones."""
     own = {k: cell.options[k] for k in _OPTIONS_OF_RUN if k in cell.options}
-    return FinetuneSettings(**{**base.to_dict(), **own})
+    return FinetuneSettings(**own)
 
 
 def build_model(task: Task, encoder: nn.Module, cell: StudyCell) -> nn.Module:

@@ -23,7 +23,6 @@ from workbench.evaluation.study import StudyCell
 from workbench.evaluation.tasks import Task
 from workbench.training.checkpoint import package_versions
 from workbench.training.finetune import FinetuneResult
-from workbench.training.finetune_settings import FinetuneSettings
 
 CARD = "card.json"
 _OF_ROW = ("manifest_hash", "split_hash", "leak_share", "n_train", "parameters_trained", "flops",
@@ -38,8 +37,6 @@ class KeptRuns:
     """Where."""
     task: Task
     """What was trained for."""
-    settings: FinetuneSettings
-    """Of all runs."""
 
     def of(self, cell: StudyCell) -> Path:
         """Folder of a run."""
@@ -77,7 +74,7 @@ class KeptRuns:
                 "gsd_m": self.task.gsd_m,
             },
             "contract": self.task.train.contract.to_dict(),
-            "settings": settings_of(cell, self.settings).to_dict(),
+            "settings": settings_of(cell).to_dict(),
             "scores": scores,
             "validation": [[int(step), _plain(score)] for step, score in curve],
             **{name: _plain(row[name]) for name in _OF_ROW},
