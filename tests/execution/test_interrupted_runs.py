@@ -44,7 +44,7 @@ def start(tmp_path):
     def start(chain, run_dir, *arguments):
         command = [sys.executable, "-m", "workbench", "run", chain, "--run-dir", run_dir]
         process = subprocess.Popen(
-            [*map(str, command), *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+            [*map(str, command), *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
         started.append(process)
         return process
@@ -158,6 +158,7 @@ def test_a_stopped_run_says_so_and_resumes_what_is_missing(write_notebook, start
     wait_until(both_sleep)
     process.send_signal(signal.SIGINT)  # as Ctrl-C does
     assert process.wait(timeout=20) == 128 + signal.SIGINT
+    assert f"Stopped; what is finished stays in {run_dir}." in process.stdout.read().decode()
     assert not kernels_in(folder)
     told = json.loads((run_dir / "run.json").read_text())
     assert told["status"] == "killed"

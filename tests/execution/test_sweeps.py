@@ -1,4 +1,5 @@
 import json
+import time
 from math import prod
 
 import pytest
@@ -48,7 +49,8 @@ def test_a_sweep_runs_all_tells_who_failed_and_resumes(write_notebook, tmp_path)
         "RunFolder(run_dir).metrics({'double': seed * 2})",
     )
     told = []
-    with pytest.raises(NotebookRunError, match="AssertionError: <b>unlucky</b>"):
+    failure = r"(?s)1 of 3 runs did not end well: seed=2\. The first:\na stopped.*<b>unlucky</b>"
+    with pytest.raises(NotebookRunError, match=failure):
         run_sweep(
             notebook,
             texts={"seed": "1,2,3"},
@@ -66,6 +68,17 @@ def test_a_sweep_runs_all_tells_who_failed_and_resumes(write_notebook, tmp_path)
     again = run_sweep(notebook, texts={"seed": "1,3"}, run_dir=tmp_path / "sweep")
     assert [note.action for run in again for note in run.notes] == ["unchanged"] * 2
     assert len(json.loads((tmp_path / "sweep" / "sweep.json").read_text())["members"]) == 2
+
+
+@pytest.mark.notebook
+def test_the_wait_for_a_slot_is_not_the_time_of_a_run(write_notebook, tmp_path):
+    notebook = write_notebook("a", "import time\ntime.sleep(1.5)")
+    begun = time.monotonic()
+    runs = run_sweep(notebook, texts={"seed": "1,2"}, run_dir=tmp_path, options=RunOptions(jobs=1))
+    elapsed = time.monotonic() - begun
+    assert sum(run.wall_seconds for run in runs) < elapsed
+    assert all(run.wall_seconds >= 1.5 for run in runs)
+    assert runs[0].started != runs[1].started
 
 
 def test_all_members_are_checked_before_any_runs(write_notebook, tmp_path):

@@ -1,7 +1,7 @@
 """`workbench run`: a notebook or a chain of them, headless, here or on a cluster."""
 
 import time
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -67,22 +67,35 @@ def run(
     typed, texts = _parameters(parameter or [], parameters, scale)
     if resume and not ((folder / "run.json").is_file() or (folder / "sweep.json").is_file()):
         raise NotebookRunError(f"{folder} must hold a run to go on with, but has none.")
+    how = RunOptions(jobs, None if cluster else gpus, force, timeout, cell_timeout, retries)
+    asked = _Asked(console, target, typed, texts, folder, how, grid)
     if cluster is not None:
-        asked = ClusterOptions(
+        place = ClusterOptions(
             cluster.value, partition, time_min, gpus or 0, cpus, memory, account, qos
         )
-        how = RunOptions(jobs, None, force, timeout, cell_timeout, retries)
-        _submit(console, target, typed, texts, folder, how, asked, grid=grid, wait=wait)
+        _submit(asked, place, wait=wait)
         return
-    how = RunOptions(jobs, gpus, force, timeout, cell_timeout, retries)
     try:
-        _run_here(console, target, typed, texts, folder, how, grid=grid, dry_run=dry_run)
+        _run_here(asked, dry_run=dry_run)
     except SystemExit:  # Ctrl-C, or SIGTERM of a scheduler
         console.print(f"Stopped; what is finished stays in {folder}.", markup=False)
         console.print("The same command goes on with what is missing.", markup=False)
         raise
     if not dry_run:
         console.print(f"Report: {folder / 'index.html'}", markup=False)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What is to be run, as it was asked for."""
+
+    console: Console
+    target: Path
+    typed: dict[str, Any]
+    texts: dict[str, str]
+    folder: Path
+    how: RunOptions
+    grid: bool
 
 
 def _folder(target: Path, name: str | None, run_dir: Path | None) -> Path:
@@ -102,75 +115,61 @@ def _parameters(
     return typed, {**written, **texts}
 
 
-def _run_here(
-    console: Console,
-    target: Path,
-    typed: dict[str, Any],
-    texts: dict[str, str],
-    folder: Path,
-    how: RunOptions,
-    *,
-    grid: bool,
-    dry_run: bool,
-) -> None:
-    display = RunDisplay(console)
-    if grid and not dry_run:
+def _run_here(asked: _Asked, *, dry_run: bool) -> None:
+    display = RunDisplay(asked.console)
+    if asked.grid and not dry_run:
 
         def cell(run_dir: Path, record: StepRecord) -> None:
             display.cell(run_dir, record, f"{run_dir.name}/{record.step}")
 
         with display.live():
             run_sweep(
-                target,
-                typed,
-                texts=texts,
-                run_dir=folder,
-                options=how,
+                asked.target,
+                asked.typed,
+                texts=asked.texts,
+                run_dir=asked.folder,
+                options=asked.how,
                 tell=display.tell,
                 on_cell=cell,
             )
         return
-    members = [(m.texts, folder / m.name) for m in expand_grid(texts)] if grid else []
     with display.live():
-        for own, run_dir in members or [(texts, folder)]:
+        for run_dir, texts in _places(asked):
             run_chain(
-                target,
-                typed,
-                texts=own,
+                asked.target,
+                asked.typed,
+                texts=texts,
                 run_dir=run_dir,
                 dry_run=dry_run,
                 tell=display.tell,
-                on_cell=lambda record: display.cell(folder, record),
-                **asdict(how),
+                on_cell=lambda record: display.cell(asked.folder, record),
+                **asdict(asked.how),
             )
 
 
-def _submit(
-    console: Console,
-    target: Path,
-    typed: dict[str, Any],
-    texts: dict[str, str],
-    folder: Path,
-    how: RunOptions,
-    asked: ClusterOptions,
-    *,
-    grid: bool,
-    wait: bool,
-) -> None:
+def _places(asked: _Asked) -> list[tuple[Path, dict[str, str]]]:
+    """Folder and parameters of each run: of one, or of all members of a sweep."""
+    members = expand_grid(asked.texts) if asked.grid else []
+    return [(asked.folder / m.name, m.texts) for m in members] or [(asked.folder, asked.texts)]
+
+
+def _submit(asked: _Asked, cluster: ClusterOptions, *, wait: bool) -> None:
     """Submit one run, or all of a sweep as an array; say which jobs, and wait if asked to."""
-    members = expand_grid(texts) if grid else []
-    places = [(folder / m.name, m.texts) for m in members] or [(folder, texts)]
-    tasks = [ChainTask(str(target), str(run_dir), typed, own, how) for run_dir, own in places]
-    jobs = submit(tasks, asked, logs=folder / "cluster")
-    if members:
-        begin_sweep(folder, target, members)
+    folder, console, places = asked.folder, asked.console, _places(asked)
+    tasks = [
+        ChainTask(str(asked.target), str(run_dir), asked.typed, texts, asked.how)
+        for run_dir, texts in places
+    ]
+    jobs = submit(tasks, cluster, logs=folder / "cluster")
+    if asked.grid:
+        begin_sweep(folder, asked.target, expand_grid(asked.texts))
     for job, (run_dir, _) in zip(jobs, places, strict=True):
-        console.print(f"queued     {run_dir}: {asked.cluster} job {job}", markup=False)
+        console.print(f"queued     {run_dir}: {cluster.cluster} job {job}", markup=False)
     if not wait:
         console.print("See how they are: workbench runs list", markup=False)
         return
     bad = _wait(console, [run_dir for run_dir, _ in places])
-    if members:
+    if asked.grid:
         write_sweep_page(folder)
     if bad:
         raise typer.Exit(1)
