@@ -11,6 +11,8 @@ WIDTH = 100
 
 _LONG_WORD = 40  # what is longer and one word is a checksum or a path
 
+_CELL = "text-align:left;padding-right:1em"  # also where no style sheet of Jupyter's is
+
 MOST_ROWS = 12
 """Rows of a sheet that are shown; what is more is counted."""
 
@@ -38,10 +40,10 @@ def text_table(header: Sequence[str], rows: Sequence[Sequence[str]], width: int 
 
 def html_table(header: Sequence[str], rows: Sequence[Sequence[str]], caption: str) -> str:
     """Lay rows out as an HTML table; every text is escaped. A header without a word is left out."""
-    names = "".join(f"<th style='text-align:left'>{escape(cell)}</th>" for cell in header)
+    names = "".join(f"<th style='{_CELL}'>{escape(cell)}</th>" for cell in header)
     head = f"<thead><tr>{names}</tr></thead>" if any(header) else ""
     body = "".join(
-        "<tr>" + "".join(f"<td style='text-align:left'>{escape(c)}</td>" for c in row) + "</tr>"
+        "<tr>" + "".join(f"<td style='{_CELL}'>{escape(c)}</td>" for c in row) + "</tr>"
         for row in rows
     )
     return (
