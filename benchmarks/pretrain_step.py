@@ -1,11 +1,13 @@
 """A full training step at 202 bands, views included: ours against lightly + timm + kornia.
 
-Both sides get the same standardised float batch of 202 bands, 128 pixels wide (96 at quick size;
-MAE's batch is four times that of the others), make their views, go forward and backward, step the
-same kind of optimiser with the same settings (SpectralEarth's recipes) and move their momentum
-networks. Each side has a process of its own, as its user would, so neither finds the other's
-memory; their steps are timed in turn, since the machine may be busy, and the best counts.
-Transformers have tokens of 16 pixels at quick size and 8 at full size.
+Both sides get the same standardised float batch of 202 bands, 128 pixels wide (64 at quick size,
+96 for MoCo; MAE's batch is four times that of the others), make their views, go forward and
+backward, step the same kind of optimiser with the same settings (SpectralEarth's recipes) and move
+their momentum networks. Each side has a process of its own, as its user would, so neither finds
+the other's memory; their steps are timed in turn, since the machine may be busy, and the best of
+each counts: other load only ever adds to a time. Transformers have tokens of 16 pixels at quick
+size and 8 at full size. At quick size a step has one thread, so that other load does not hold up
+a second one; at full size it has every core.
 
 moco      Spectral ResNet-50, two views; the queue holds 32,768 keys
 dino      Spectral ViT-S, two global views
@@ -39,7 +41,11 @@ from workbench.training.optimisers import build_optimiser
 from workbench.training.settings import OptimiserName, PretrainSettings
 
 BANDS = 202
-SIZES = {"quick": (96, 2, 16, 2), "full": (128, 8, 8, 4)}  # side, batch, token size, timed steps
+CORES = len(os.sched_getaffinity(0))
+SIZES = {"quick": (64, 2, 16, 2, 1), "full": (128, 8, 8, 4, CORES)}
+"""Side, batch, token size, timed steps, threads."""
+MOCO_SIDE = 96  # at least: on fewer pixels a ResNet's step is mostly the reading of its weights
+REPEATS = {"adapter": 3.0, "dino": 0.5}  # of the timed steps: the adapter's are short, DINO's long
 MAE_BATCHES = 4  # a masked step is so cheap that it gets a batch this many times as large
 GOALS = {"adapter": 3.0, "mae": 4.0, "moco": 1.5, "dino": 1.5}
 PRELOADED = ["kornia.augmentation", "lightly.loss", "lightly.models", "workbench.training"]
@@ -147,12 +153,18 @@ class Side:
     """One side of a method in a process of its own, which makes a step when it is told to."""
 
     def __init__(
-        self, name: str, ours: bool, shape: tuple[int, ...], token_size: int, kind: str
+        self,
+        name: str,
+        ours: bool,
+        shape: tuple[int, ...],
+        token_size: int,
+        kind: str,
+        threads: int,
     ) -> None:
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(PRELOADED)
         self.line, far = context.Pipe()
-        given = (far, name, ours, shape, token_size, kind)
+        given = (far, name, ours, shape, token_size, kind, threads)
         self.process = context.Process(target=serve, args=given, daemon=True)
         self.process.start()
         far.close()
@@ -176,9 +188,9 @@ class Side:
 
 def serve(line: Connection, name: str, ours: bool, shape: tuple[int, ...], *given: Any) -> None:
     """Make steps as long as the other end asks for them."""
-    token_size, kind = given
+    token_size, kind, threads = given
     device = torch.device(kind)
-    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    torch.set_num_threads(threads)
     images = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(device)
     step = step_of(name, ours, shape[-1], token_size, device)
     while line.recv():
@@ -190,10 +202,12 @@ def serve(line: Connection, name: str, ours: bool, shape: tuple[int, ...], *give
         line.send((time.perf_counter() - start, peak_mb(device), loss))
 
 
-def in_turn(name: str, shape: tuple[int, ...], token_size: int, repeats: int) -> list[Pace]:
+def in_turn(
+    name: str, shape: tuple[int, ...], token_size: int, repeats: int, threads: int
+) -> list[Pace]:
     """Time our step and the peer's one after the other, several times over."""
     kind = "cuda" if torch.cuda.is_available() else "cpu"
-    sides = [Side(name, ours, shape, token_size, kind) for ours in (True, False)]
+    sides = [Side(name, ours, shape, token_size, kind, threads) for ours in (True, False)]
     for repeat in range(repeats + 1):
         for side in sides:
             side.step(counts=repeat > 0)
@@ -222,23 +236,28 @@ def peak_mb(device: torch.device) -> float:
 
 def main() -> None:
     """Time each pair, tell, and report."""
-    more = [(f"--{name}", {"type": int}) for name in ("side", "batch", "token-size", "steps")]
+    more = [
+        (f"--{name}", {"type": int}) for name in ("side", "batch", "token-size", "steps", "threads")
+    ]
     args = parse_scale(__doc__, *more)
     sizes = zip(
-        (args.side, args.batch, args.token_size, args.steps), SIZES[args.scale], strict=True
+        (args.side, args.batch, args.token_size, args.steps, args.threads),
+        SIZES[args.scale],
+        strict=True,
     )
-    side, batch, token_size, repeats = (asked or size for asked, size in sizes)
-    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    side, batch, token_size, repeats, threads = (asked or size for asked, size in sizes)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     batch *= 1 if args.batch or device.type == "cpu" else 4
     told = f"{batch} images (MAE: {MAE_BATCHES * batch}) of {BANDS} × {side} × {side}"
-    told += f", tokens of {token_size} pixels, {device}, {torch.get_num_threads()} threads"
-    print(f"{told}; best of {repeats} steps", flush=True)
+    told += f", tokens of {token_size} pixels, {device}, threads: {threads}"
+    print(f"{told}; best of a few steps", flush=True)
     values: dict[str, float] = {}
     paces: dict[str, list[Pace]] = {}
     for name in GOALS:
         count = MAE_BATCHES * batch if name == "mae" else batch
-        paces[name] = in_turn(name, (count, BANDS, side, side), token_size, repeats)
+        width = max(side, MOCO_SIDE) if name == "moco" and not args.side else side
+        times = max(1, round(REPEATS.get(name, 1) * repeats))
+        paces[name] = in_turn(name, (count, BANDS, width, width), token_size, times, threads)
         tell(name, paces[name], count)
     for name, (ours, plain) in paces.items():
         values[f"{name}_speedup"] = plain.seconds / ours.seconds
@@ -260,6 +279,7 @@ def main() -> None:
         side=side,
         batch=batch,
         token_size=token_size,
+        threads=threads,
         **values,
     )
 
