@@ -76,6 +76,19 @@ def test_what_cannot_be_shown_is_told(runs, tmp_path):
     assert not (tmp_path / "pages").exists()
 
 
+def test_a_reason_that_holds_of_several_sets_is_told_once(runs, tmp_path):
+    moved = tuple(f"q{k}" for k in range(5))
+    for name in ("0011", "key-of-b"):
+        place = runs[1] / "kept" / "forest" / name
+        write_predictions(place, dataclasses.replace(read_predictions(place), ids=moved))
+    found = changed_patches(*runs, tmp_path / "pages")
+    assert found.notes[1:] == [
+        "kept/forest: unet; kept/forest: linear: not shown. Maps of two runs must be of the same "
+        "patches, but the 5 and 5 of these have none in common: '<i>p0</i>' … and 'q0' ….\n"
+        "Runs with another split or seed of the split judge other patches."
+    ]
+
+
 def test_runs_without_predictions_say_nothing(tmp_path):
     (tmp_path / "a").mkdir()
     found = changed_patches(tmp_path / "a", tmp_path / "a", tmp_path / "pages")

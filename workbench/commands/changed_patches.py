@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from workbench.viz import InspectorPatch
 
 MANIFEST, TARGETS = "manifest.json", "targets"
+NOT_SHOWN = ": not shown. "
 MOST_PATCHES = 60
 """Patches that one page carries, those that changed most."""
 MOST_PAGES = 6
@@ -93,7 +94,18 @@ def changed_patches(a: Path, b: Path, folder: Path) -> ComparedPages:
             found.notes.append(f"{MOST_PAGES} of {len(sets)} changed sets are shown, not: {left}.")
             break
         _add(kept, (a.resolve().name, b.resolve().name), folder / f"{number + 1:02d}.html", found)
+    found.notes[:] = _together(found.notes)
     return found
+
+
+def _together(notes: list[str]) -> list[str]:
+    """Say once why several sets are not shown, where the reason is the same."""
+    told: dict[str, list[str]] = {}
+    for note in notes:
+        name, mark, reason = note.partition(NOT_SHOWN)
+        names = told.setdefault(mark + reason if mark else note, [])
+        names.extend([name] if mark else [])
+    return ["; ".join(names) + rest for rest, names in told.items()]
 
 
 def _add(kept: KeptTwice, names: tuple[str, str], page: Path, found: ComparedPages) -> None:
@@ -123,7 +135,7 @@ def _add(kept: KeptTwice, names: tuple[str, str], page: Path, found: ComparedPag
             ignore_index=truth.ignore_index,
         )
     except WorkbenchError as error:
-        found.notes.append(f"{kept.name}: not shown. {str(error).splitlines()[0]}")
+        found.notes.append(f"{kept.name}{NOT_SHOWN}{error}")
         return
     page.parent.mkdir(parents=True, exist_ok=True)
     few = "" if len(most) == changed else f", the {len(most)} that changed most are shown"
@@ -140,11 +152,17 @@ def changed_shares(a: "Predictions", b: "Predictions") -> dict[str, float]:
 
     known = set(b.ids)
     both = [name for name in a.ids if name in known]
-    if a.classes != b.classes or a.maps.shape[1:] != b.maps.shape[1:] or not both:
+    if not both:
         raise EvaluationError(
-            f"Maps of two runs must be of the same patches, classes and size, but are "
+            f"Maps of two runs must be of the same patches, but the {len(a.ids)} and {len(b.ids)} "
+            f"of these have none in common: {a.ids[0]!r} … and {b.ids[0]!r} ….\n"
+            "Runs with another split or seed of the split judge other patches."
+        )
+    if a.classes != b.classes or a.maps.shape[1:] != b.maps.shape[1:]:
+        raise EvaluationError(
+            "Maps of two runs must be of the same classes and size, but are of "
             f"{len(a.classes)} and {len(b.classes)} classes, {a.maps.shape[1:]} and "
-            f"{b.maps.shape[1:]} pixels, {len(both)} patches in common."
+            f"{b.maps.shape[1:]} pixels."
         )
     differ = (a.of(both) != b.of(both)).mean(axis=(1, 2))
     return dict(zip(both, differ.tolist(), strict=True))
