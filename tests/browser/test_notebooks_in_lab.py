@@ -100,6 +100,45 @@ def test_runs_live(name, lab, run, open_page, tmp_path):
         page.screenshot(path=tmp_path / f"{cell_id}.png")
 
 
+RUN_ONE_BY_ONE = """async () => {
+  const { content } = window.jupyterapp.shell.currentWidget, codes = [];
+  for (let index = 0; index < content.widgets.length; index++) {
+    content.deselectAll();
+    content.activeCellIndex = index;
+    await window.jupyterapp.commands.execute("notebook:run-cell");
+    const { model } = content.widgets[index];
+    if (model.type === "code") codes.push([model.id, model.executionCount]);
+  }
+  return codes;
+}"""
+CELL_IDS = """() => window.jupyterapp.shell.currentWidget.content.widgets.map(
+  (cell) => cell.model.id)"""
+COUNTS = """(ids) => window.jupyterapp.shell.currentWidget.content.widgets
+  .filter((cell) => ids.includes(cell.model.id) && cell.model.type === "code")
+  .map((cell) => cell.model.executionCount)"""
+RUN_SELECTED = """async ([from, to]) => {
+  const { content } = window.jupyterapp.shell.currentWidget;
+  content.activeCellIndex = from;
+  content.extendContiguousSelectionTo(to);
+  return window.jupyterapp.commands.execute("notebook:run-cell");
+}"""
+
+
+def test_cells_are_run_one_by_one_and_a_selection_again(lab, open_page):
+    page = open_page(lab)
+    open_notebook(page, lab, "notebooks/02_temporal_views.ipynb")
+    page.evaluate(KERNEL)
+    codes = page.evaluate(RUN_ONE_BY_ONE)
+    assert codes[0][0] == "parameters"
+    assert [count for _, count in codes] == list(range(1, len(codes) + 1))
+    cells = page.evaluate(CELL_IDS)
+    half = [code for code, _ in codes[len(codes) // 2 :]]
+    assert page.evaluate(RUN_SELECTED, [cells.index(half[0]), cells.index(half[-1])])
+    assert page.evaluate(COUNTS, half) == [len(codes) + 1 + k for k in range(len(half))]
+    assert not [o for o in page.evaluate(OUTPUTS) if o["output_type"] == "error"]
+    assert page.evaluate(BLANK) == []
+
+
 @pytest.mark.parametrize("name", NOTEBOOKS)
 def test_reopened_untrusted_shows_every_picture(name, lab, run, workplace, open_page, tmp_path):
     path = run / "notebooks" / name
