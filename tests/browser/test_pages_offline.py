@@ -140,6 +140,7 @@ def test_saved_notebooks_show_every_figure(run, open_page, tmp_path):
             frames.nth(k).element_handle().content_frame().wait_for_selector("body[data-ready]")
             wait_for_height(frames.nth(k), 100)
             settled(page).screenshot(path=tmp_path / f"{path.stem}-{k}.png")
+        page.close()  # nine notebooks with all their frames would slow each other down
 
 
 def test_report_opens_and_its_links_lead_somewhere(run, open_page, tmp_path):
