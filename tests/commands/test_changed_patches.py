@@ -38,8 +38,8 @@ def test_sets_are_matched_by_place_or_by_their_model(runs):
     found, equal = kept_in_both(*runs)
     assert equal == 1
     assert [(k.name, k.a.name, k.b.name) for k in found] == [
-        ("kept/forest: unet", "0011", "0011"),
-        ("kept/forest: linear", "key-of-a", "key-of-b"),
+        ("unet (kept/forest)", "0011", "0011"),
+        ("linear (kept/forest)", "key-of-a", "key-of-b"),
     ]
 
 
@@ -53,8 +53,8 @@ def test_a_page_holds_the_changed_patches_only(runs, tmp_path):
     found = changed_patches(*runs, tmp_path / "pages")
     assert found.notes == ["1 sets of predictions are equal byte for byte."]
     assert [title for title, _ in found.pages] == [
-        "kept/forest: unet: 2 of 5 patches changed",
-        "kept/forest: linear: 2 of 5 patches changed",
+        "unet (kept/forest): 2 of 5 patches changed",
+        "linear (kept/forest): 2 of 5 patches changed",
     ]
     text = found.pages[0][1].read_text(encoding="utf-8")
     assert "p3" in text
@@ -71,7 +71,7 @@ def test_what_cannot_be_shown_is_told(runs, tmp_path):
     assert not found.pages
     assert len(found.notes) == 2
     assert found.notes[1].startswith(
-        "kept/forest: unet: not shown. Maps of two runs must be of the"
+        "unet (kept/forest): not shown. Maps of two runs must be of the"
     )
     assert not (tmp_path / "pages").exists()
 
@@ -83,7 +83,7 @@ def test_a_reason_that_holds_of_several_sets_is_told_once(runs, tmp_path):
         write_predictions(place, dataclasses.replace(read_predictions(place), ids=moved))
     found = changed_patches(*runs, tmp_path / "pages")
     assert found.notes[1:] == [
-        "kept/forest: unet; kept/forest: linear: not shown. Maps of two runs must be of the same "
+        "unet (kept/forest); linear (kept/forest): not shown. Maps of two runs must be of the same "
         "patches, but the 5 and 5 of these have none in common: '<i>p0</i>' … and 'q0' ….\n"
         "Runs with another split or seed of the split judge other patches."
     ]

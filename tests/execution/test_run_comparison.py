@@ -1,3 +1,5 @@
+import re
+
 import geopandas as gpd
 import numpy as np
 import pandas as pd
@@ -64,6 +66,28 @@ def test_what_differs_is_found_and_shown(tmp_path):
     assert "<b>a</b>" not in page
     assert "<polyline" in page
     assert page.count("data:image") == 2
+
+
+def test_curves_of_several_methods_in_one_table_are_drawn_apart(tmp_path):
+    runs = []
+    for name, factor in (("a", 1.0), ("b", 2.0)):
+        out = make_run(tmp_path / name, factor=factor)
+        steps, nan = np.arange(4), np.full(4, np.nan)
+        logs = {
+            "moco": pd.DataFrame({"step": steps, "loss": factor * steps, "top1": factor - steps}),
+            "<i>mae</i>": pd.DataFrame({"step": steps, "loss": factor + steps, "top1": nan}),
+        }
+        table = pd.concat(logs, names=["method"]).reset_index(level="method")
+        table.to_parquet(out / "tables" / "curve.parquet", index=False)
+        runs.append(out)
+    page = write_comparison(compare_runs(*runs), tmp_path / "p.html").read_text(encoding="utf-8")
+    drawn = re.findall(r'role="img" aria-label="([^"]*)"', page)
+    assert sorted(drawn) == [  # nothing is drawn of what mae has no numbers of
+        "curve: &lt;i&gt;mae&lt;/i&gt;: loss",
+        "curve: moco: loss",
+        "curve: moco: top1",
+    ]
+    assert page.count("<polyline") == 6
 
 
 def test_rows_are_matched_by_their_key():

@@ -52,7 +52,8 @@ def kept_in_both(a: Path, b: Path) -> tuple[list[KeptTwice], int]:
         if ours[first]["maps_sha256"] == theirs[second]["maps_sha256"]:
             equal += 1
             continue
-        found.append(KeptTwice(f"{_task(first)}: {ours[first]['model']}", a / first, b / second))
+        name = f"{ours[first]['model']} ({_task(first)})"
+        found.append(KeptTwice(name, a / first, b / second))
     return found, equal
 
 

@@ -24,8 +24,10 @@ from workbench.execution.run_comparison import (
 COLOURS = ("#0072b2", "#d55e00")
 """Blue and vermilion, which can be told apart with any colour vision; the second is dashed too."""
 
-WIDTH, HEIGHT, MARGIN = 340, 200, 34
-MOST_CURVES = 12
+WIDTH, HEIGHT, MARGIN = 320, 190, 44
+MOST_CURVES = 24
+TIMES = ("epoch", "seconds", "samples_per_second")  # drawn after what was learned
+MOST_SERIES = 8  # parts of one table, as methods, that are drawn as curves of their own
 LEAST_POINTS = 3
 
 MORE_STYLE = """\
@@ -194,18 +196,42 @@ def _curves(comparison: RunComparison) -> str:
     drawings: list[str] = []
     for table in comparison.tables:
         frames = [pd.read_parquet(folder / table.path) for folder in (comparison.a, comparison.b)]
-        axis = str(frames[0].columns[0]) if len(frames[0].columns) else ""
-        if not all(axis in f.columns and _rises(f[axis]) for f in frames):
-            continue
-        for name in frames[0].columns[1:]:
-            if name in table.columns and all(_is_number(f[name]) for f in frames):
-                lines = [(f[axis].tolist(), f[name].tolist()) for f in frames]
-                drawings.append(_drawing(lines, f"{Path(table.path).stem}: {name}", axis))
+        series = [_series(frame) for frame in frames]
+        shared = [name for name in series[0] if name in series[1]]
+        columns = [name for name in frames[0].columns if name in table.columns]
+        columns.sort(key=lambda name: name in TIMES)
+        for column, name in ((c, n) for c in columns for n in shared):
+            two = [found[name] for found in series]
+            if all(column in f and _is_number(f[column]) for f in two):
+                axis = str(two[0].columns[0])
+                lines = [(f[axis].tolist(), f[column].tolist()) for f in two]
+                title = ": ".join(filter(None, (Path(table.path).stem, name, str(column))))
+                drawings.append(_drawing(lines, title, axis))
+    drawings = [drawing for drawing in drawings if drawing]
     if not drawings:
         return ""
     left = len(drawings) - MOST_CURVES
     note = f'<p class="faint">{MOST_CURVES} of {len(drawings)} shown</p>' if left > 0 else ""
     return f'<h2>Curves</h2><div class="curves">{"".join(drawings[:MOST_CURVES])}</div>{note}'
+
+
+def _series(frame: Any) -> dict[str, Any]:
+    """Rows along a column that rises: the whole table, or one part for each name in front of it."""
+    names: list[Any] = []
+    for column in frame.columns:
+        if _is_number(frame[column]):
+            break
+        names.append(column)
+    rest = frame.drop(columns=names)
+    if not len(rest.columns) or not len(rest):
+        return {}
+    if not names:
+        return {"": rest} if _rises(rest.iloc[:, 0]) else {}
+    parts = {
+        ", ".join(map(str, key)): part for key, part in rest.groupby([frame[n] for n in names])
+    }
+    is_series = len(parts) <= MOST_SERIES and all(_rises(p.iloc[:, 0]) for p in parts.values())
+    return parts if is_series else {}
 
 
 def _is_number(column: Any) -> bool:
