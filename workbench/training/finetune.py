@@ -113,22 +113,32 @@ def finetune(
     if rules.name == "knn":
         return _nearest(model, train, val, rows, features, standardise, settings, started)
     apply_protocol(model, rules)
-    parts: tuple[LiveImages | KeptFeatures, LiveImages | KeptFeatures]
-    of_pass = 0.0
-    if rules.features_stay:
-        kept, judged = (features.of(model, part, standardise) for part in (train, val))
-        parts = KeptFeatures(model, kept, device), KeptFeatures(model, judged, device)
-        of_pass = kept.flops_per_image * len(rows)
-    else:
-        live = [LiveImages(model, part, standardise, device) for part in (train, val)]
-        parts = live[0], live[1]
+    cached = features if rules.features_stay else None
+    parts, of_image = _parts(model, train, val, cached, standardise, device)
     run = Run(model, rules, settings, task_loss(train, settings), parts, rows, train, seed)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         history, best_step = run.train(progress)
     weights = trained_parameters(model), encoder_parameters(model)
-    spent = of_pass + run.flops, time.perf_counter() - started
+    spent = of_image * len(rows) + run.flops, time.perf_counter() - started
     return FinetuneResult(model.eval(), history, best_step, *weights, *spent, {"training": seed})
+
+
+def _parts(
+    model: nn.Module,
+    train: Examples,
+    val: Examples,
+    cache: FeatureCache | None,
+    standardise: Standardise,
+    device: torch.device | str,
+) -> tuple[tuple[LiveImages | KeptFeatures, LiveImages | KeptFeatures], float]:
+    """What steps and looks see, and the operations that each training image costs beforehand."""
+    if cache is None:
+        live = [LiveImages(model, part, standardise, device) for part in (train, val)]
+        return (live[0], live[1]), 0.0
+    kept, judged = (cache.of(model, part, standardise) for part in (train, val))
+    parts = KeptFeatures(model, kept, device), KeptFeatures(model, judged, device)
+    return parts, kept.flops_per_image
 
 
 def _require_fit(model: nn.Module, train: Examples, val: Examples, rows: np.ndarray) -> None:

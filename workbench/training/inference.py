@@ -129,14 +129,11 @@ def predict_scene(
         done = 0
         for group in _groups(plan, batch_size):
             windows = [_window(read, r.start, c.start, (height, width), shape) for r, c in group]
-            stored = torch.from_numpy(np.stack(windows))
+            stored = torch.from_numpy(np.stack(windows)).to(device)
             for (row, col), classes in zip(
-                group, _classes(model, standardise(stored.to(device))), strict=True
+                group, _classes(model, standardise(stored)), strict=True
             ):
-                (top, bottom), (left, right) = row.keep, col.keep
-                found[top:bottom, left:right] = classes[
-                    top - row.start : bottom - row.start, left - col.start : right - col.start
-                ]
+                _keep(found, classes, row, col)
             done += len(group)
             if progress is not None:
                 progress(done, len(plan))
@@ -173,6 +170,14 @@ def _window(
 def _classes(model: nn.Module, images: Tensor) -> NDArray[np.uint8]:
     found: NDArray[np.uint8] = model(images).argmax(1).to(torch.uint8).cpu().numpy()
     return found
+
+
+def _keep(out: NDArray[np.uint8], classes: NDArray[np.uint8], row: Piece, col: Piece) -> None:
+    """Write the part of a predicted tile that is kept."""
+    (top, bottom), (left, right) = row.keep, col.keep
+    down = slice(top - row.start, bottom - row.start)
+    across = slice(left - col.start, right - col.start)
+    out[top:bottom, left:right] = classes[down, across]
 
 
 def _groups(plan: list[tuple[Piece, Piece]], size: int) -> Iterator[list[tuple[Piece, Piece]]]:
