@@ -1,5 +1,7 @@
 """The notebooks in a real JupyterLab without a network: run live, and reopened untrusted."""
 
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
@@ -124,9 +126,18 @@ RUN_SELECTED = """async ([from, to]) => {
 }"""
 
 
-def test_cells_are_run_one_by_one_and_a_selection_again(lab, open_page):
+@pytest.fixture
+def untouched(workplace) -> Iterator[str]:
+    """A copy of a notebook that no kernel has seen yet."""
+    copy = workplace / "notebooks" / "one_by_one.ipynb"
+    shutil.copy(workplace / "notebooks" / "02_temporal_views.ipynb", copy)
+    yield f"notebooks/{copy.name}"
+    copy.unlink()
+
+
+def test_cells_are_run_one_by_one_and_a_selection_again(untouched, lab, open_page):
     page = open_page(lab)
-    open_notebook(page, lab, "notebooks/02_temporal_views.ipynb")
+    open_notebook(page, lab, untouched)
     page.evaluate(KERNEL)
     codes = page.evaluate(RUN_ONE_BY_ONE)
     assert codes[0][0] == "parameters"
