@@ -80,7 +80,7 @@ class _Lines:
         )
 
     def close(self) -> None:
-        pass
+        """Nothing: each line is whole when it is written."""
 
 
 def in_notebook() -> bool:

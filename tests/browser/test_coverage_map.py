@@ -112,8 +112,8 @@ def test_squares_wear_the_colour_of_the_legend(page, plan, values):
         row = page.locator('[data-colouring="2"] .wb-row', has_text=part)
         swatch = row.locator("i").evaluate("(e) => getComputedStyle(e).backgroundColor")
         wanted = np.array([int(v) for v in swatch[4:-1].split(",")])
-        is_worn = partial(wears, page, x, y, wanted)
-        until(page, is_worn, f"{part} is {wanted}")  # tiles fade in
+        until(page, partial(wears, page, x, y, wanted), f"{part} is {wanted}")  # tiles fade in
+        assert wears(page, x, y, wanted)
 
 
 def wears(page, x, y, wanted):

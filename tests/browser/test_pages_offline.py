@@ -130,7 +130,14 @@ def test_boxes_stay_within_the_map_and_apart(run, open_page, width, tmp_path):
         assert apart.size == 0, name
 
 
+BLANK = """(views) => views.filter((view) => {
+    const seen = view.querySelector("iframe, img");
+    return !seen || (seen.tagName === "IMG" ? !seen.naturalWidth : seen.clientHeight < 100);
+}).length"""
+
+
 def test_saved_notebooks_show_every_figure(run, open_page, tmp_path):
+    without = []
     for path in sorted((run / "notebooks").glob("*.html")):
         page = open_page()
         page.goto(path.as_uri())
@@ -140,7 +147,12 @@ def test_saved_notebooks_show_every_figure(run, open_page, tmp_path):
             frames.nth(k).element_handle().content_frame().wait_for_selector("body[data-ready]")
             wait_for_height(frames.nth(k), 100)
             settled(page).screenshot(path=tmp_path / f"{path.stem}-{k}.png")
+        views = page.locator(".wb-view")
+        if views.count() == 0:
+            without.append(path.stem)
+        assert views.evaluate_all(BLANK) == 0, path.stem
         page.close()  # nine notebooks with all their frames would slow each other down
+    assert without == ["00_start_here"]
 
 
 def test_report_opens_and_its_links_lead_somewhere(run, open_page, tmp_path):

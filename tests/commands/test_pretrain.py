@@ -7,28 +7,16 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from tests.made_campaign import small_patches
 from workbench.__main__ import app
 from workbench.datasets import POLICIES, PairPolicy, open_patches
 from workbench.errors import CheckpointError, ManifestError, TrainingError
 from workbench.evaluation.study_files import study_text
-from workbench.extraction import ValidityRules, ViewRules, drop_duplicates, extract_patches
-from workbench.extraction.views import temporal_views
-from workbench.readers.enmap import discover_enmap
-from workbench.synthetic import simulate_campaign
 
 
 @pytest.fixture(scope="module")
 def patches(tmp_path_factory):
-    """Patches of a small simulated campaign: 202 bands, 8 pixels."""
-    folder = tmp_path_factory.mktemp("pretrain")
-    truth = simulate_campaign(
-        folder / "campaign", scale="test", seed=0, tile_size=40, nasty=False, n_tiles=4
-    )
-    tiles, _ = drop_duplicates(discover_enmap(truth.products)[0])
-    plan = temporal_views(tiles, ViewRules(patch_size=8))
-    out = folder / "patches"
-    extract_patches(plan, tiles, out, rules=ValidityRules.accept_all(), workers=1)
-    return out
+    return small_patches(tmp_path_factory.mktemp("pretrain"))
 
 
 @pytest.fixture

@@ -5,22 +5,10 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from tests.training.made_examples import contract, scene
 from workbench.datasets.examples import Examples, scene_examples
 from workbench.datasets.fractions import label_fraction
 from workbench.errors import ContractMismatchError, ManifestError
-from workbench.sensors import sensor
-
-
-def contract(bands):
-    return sensor("enmap").contract([f"B{i:03d}" for i in range(1, bands + 1)])
-
-
-def scene(height=32, width=32, bands=3, seed=0):
-    rng = np.random.default_rng(seed)
-    labels = np.repeat(np.repeat(rng.integers(0, 3, (height // 4, width // 4)), 4, 0), 4, 1)
-    image = rng.normal(0, 0.2, (bands, height, width)) + np.eye(3)[labels].transpose(2, 0, 1)
-    labels[0, 0] = 9
-    return image.astype(np.float32), labels.astype(np.uint8)
 
 
 def test_windows_of_a_scene_share_no_pixel_and_lie_in_blocks():

@@ -90,40 +90,44 @@ def test_standardised_values_are_not_clipped_unless_asked_for(images):
     assert Normalizer(statistics_of(ENMAP), ENMAP, clip=(-3, 3))(bright).abs().max() <= 3
 
 
-def refuse(data_contract, statistics_contract, message):
+def assert_refused(data_contract, statistics_contract, message):
     with pytest.raises(ContractMismatchError, match=message):
         Normalizer(statistics_of(statistics_contract), data_contract)
 
 
 def test_reflectance_is_refused_by_statistics_of_dn():
     """torchgeo-bench: 105 (model, dataset) cells broken by the scale, the worst at chance."""
-    refuse(replace(SENTINEL, scale=1.0), SENTINEL, r"scale is 1.0, not 0.0001")
+    assert_refused(replace(SENTINEL, scale=1.0), SENTINEL, r"scale is 1.0, not 0.0001")
 
 
 def test_raw_dn_is_refused_by_a_model_of_reflectance():
     """torchgeo-bench PR #211: a model without statistics was fed raw DN."""
-    refuse(replace(SENTINEL, units="DN"), SENTINEL, "units is 'DN', not 'surface reflectance'")
+    assert_refused(
+        replace(SENTINEL, units="DN"), SENTINEL, "units is 'DN', not 'surface reflectance'"
+    )
 
 
 def test_the_offset_of_a_new_baseline_is_refused():
     """Sentinel-2 baseline 04.00 added 1,000 to every DN."""
-    refuse(sensor("sentinel2_l2a").contract(offset=-0.1), SENTINEL, r"offset is -0.1, not 0.0")
+    assert_refused(
+        sensor("sentinel2_l2a").contract(offset=-0.1), SENTINEL, r"offset is -0.1, not 0.0"
+    )
 
 
 def test_nodata_minus_32768_given_as_a_measurement_is_refused():
     """EnMAP-Box #458: bands without data hold -32768."""
-    refuse(replace(ENMAP, nodata=None), ENMAP, "nodata is None, not -32768")
+    assert_refused(replace(ENMAP, nodata=None), ENMAP, "nodata is None, not -32768")
 
 
 def test_a_fill_value_of_0_is_refused():
     """HyperCoast writes `_FillValue` 0, which is a dark pixel here."""
-    refuse(replace(ENMAP, nodata=0), ENMAP, "nodata is 0, not -32768")
+    assert_refused(replace(ENMAP, nodata=0), ENMAP, "nodata is 0, not -32768")
 
 
 def test_lost_wavelengths_are_refused():
     """EnMAP-Box #266: wavelengths are lost when the TIFF is opened instead of the metadata."""
     lost = replace(ENMAP, wavelengths_nm=(None,) * 202, fwhm_nm=(None,) * 202)
-    refuse(lost, ENMAP, "wavelengths_nm of 'B001' is None")
+    assert_refused(lost, ENMAP, "wavelengths_nm of 'B001' is None")
 
 
 def test_the_shifted_wavelength_table_is_refused():
@@ -131,24 +135,24 @@ def test_the_shifted_wavelength_table_is_refused():
     shifted = list(ENMAP.wavelengths_nm)
     shifted[130:145] = [w + 80 for w in shifted[130:145]]
     wrong = replace(ENMAP, wavelengths_nm=tuple(shifted))
-    refuse(wrong, ENMAP, f"wavelengths_nm of '{ENMAP.band_names[130]}' is")
+    assert_refused(wrong, ENMAP, f"wavelengths_nm of '{ENMAP.band_names[130]}' is")
 
 
 def test_detector_order_is_refused_by_statistics_in_wavelength_order():
     """VNIR and SWIR interleave between 902 and 993 nm; some number VNIR first."""
     by_detector = ENMAP.select(sorted(ENMAP.band_names))
-    refuse(by_detector, ENMAP, r"same bands, another order")
+    assert_refused(by_detector, ENMAP, r"same bands, another order")
 
 
 def test_thirteen_bands_are_refused_by_statistics_of_twelve():
     """SSL4EO-S12 weights take 13 L1C bands, the forest data have 12 L2A bands."""
     names = sensor("sentinel2_l1c").contract().band_names
     l1c = replace(sensor("sentinel2_l1c").contract(), units=SENTINEL.units)
-    refuse(l1c, SENTINEL, f"has {len(names)} bands, not 12")
+    assert_refused(l1c, SENTINEL, f"has {len(names)} bands, not 12")
 
 
 def test_another_pixel_size_is_refused():
-    refuse(replace(SENTINEL, gsd_m=20.0), SENTINEL, "gsd_m is 20.0, not 10")
+    assert_refused(replace(SENTINEL, gsd_m=20.0), SENTINEL, "gsd_m is 20.0, not 10")
 
 
 @pytest.mark.parametrize("shape", [(3, 8, 8), (8, 8, 202), (202, 8)])

@@ -7,18 +7,10 @@ import time
 import psutil
 import pytest
 
+from tests.made_campaign import small_patches
 from workbench.errors import NotebookRunError
 from workbench.execution import run_chain, run_torchrun
-from workbench.extraction import (
-    ValidityRules,
-    ViewRules,
-    drop_duplicates,
-    extract_patches,
-    temporal_views,
-)
 from workbench.progress import PROGRESS_LINE
-from workbench.readers.enmap import discover_enmap
-from workbench.synthetic import simulate_campaign
 from workbench.training import load_checkpoint
 
 TALK = """\
@@ -75,15 +67,7 @@ def test_an_interrupt_leaves_no_process(tmp_path):
 
 @pytest.fixture(scope="module")
 def patches(tmp_path_factory):
-    """Patches of a small simulated campaign: 202 bands, 8 pixels."""
-    folder = tmp_path_factory.mktemp("launch")
-    truth = simulate_campaign(
-        folder / "campaign", scale="test", seed=0, tile_size=40, nasty=False, n_tiles=4
-    )
-    tiles, _ = drop_duplicates(discover_enmap(truth.products)[0])
-    rules = ValidityRules.accept_all()
-    plan = temporal_views(tiles, ViewRules(patch_size=8))
-    return extract_patches(plan, tiles, folder / "patches", rules=rules, workers=1).path
+    return small_patches(tmp_path_factory.mktemp("launch"))
 
 
 def words(patches, out, steps):

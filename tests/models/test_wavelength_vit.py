@@ -51,7 +51,9 @@ def test_the_width_of_a_band_matters_and_everything_learns():
 
 def test_its_state_fits_an_encoder_of_another_sensor():
     other = WavelengthViT([490.0], [65.0], 8, 4, TINY)
-    other.load_state_dict(tiny().state_dict())
+    weights = tiny().state_dict()
+    other.load_state_dict(weights)
+    torch.testing.assert_close(dict(other.state_dict()), dict(weights), rtol=0, atol=0)
 
 
 def test_bands_without_a_wavelength_are_refused():

@@ -19,9 +19,7 @@ from workbench.errors import ContractMismatchError, TrainingError
 from workbench.models.heads import ClassificationModel
 from workbench.training.finetune import finetune
 from workbench.training.finetune_settings import FinetuneSettings
-from workbench.training.protocols import (
-    Protocol,
-)
+from workbench.training.protocols import Protocol
 
 
 def test_what_cannot_be_is_refused():
