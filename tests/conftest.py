@@ -1,7 +1,8 @@
-"""What holds for every test: one thread, and log levels that stay with the test that set them."""
+"""What holds for every test: one thread, interrupts that are heard, log levels that stay put."""
 
 import logging
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
 # Two busy processes with OpenMP teams spin against each other.
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
+
+# A shell without job control starts background jobs deaf to Ctrl-C, and their children inherit it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
