@@ -146,3 +146,18 @@ def test_import_workbench_loads_nothing_heavy():
 def test_planning_and_the_command_line_start_without_torch_and_plots(name):
     unwanted = TORCH | {"matplotlib", "folium", "holoviews", "hvplot", "papermill", "ipywidgets"}
     assert not loaded_by(f"import {name}") & unwanted
+
+
+def test_parquet_is_read_from_a_file_opened_once():
+    """A path would be opened twice, and the file may be replaced in between (`opened_once`)."""
+    readers = {"read_parquet", "read_table", "ParquetFile"}
+    packages = {"pd", "gpd", "pq"}
+    found = [
+        f"{path.relative_to(PACKAGE)}:{call.lineno} {ast.unparse(call)}"
+        for path in PACKAGE.rglob("*.py")
+        for call in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute)
+        if call.func.attr in readers and ast.unparse(call.func.value) in packages
+        if ast.unparse(call.args[0]) not in {"file", "buffer"}
+    ]
+    assert found == []

@@ -6,6 +6,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 @contextmanager
@@ -27,6 +31,25 @@ def whole_file(path: Path, *, keep_suffix: bool = False) -> Iterator[Path]:
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+@contextmanager
+def opened_once(path: Path) -> Iterator["pa.NativeFile"]:
+    """Open a Parquet file such that all of it is read as it is now.
+
+    Given a path, pyarrow opens the file once for its footer and again for its pages. If
+    `whole_file` replaces it in between, the footer of the old file is applied to the new one.
+
+    Args:
+        path: The file; a reader gets what this yields instead of it.
+
+    Raises:
+        FileNotFoundError: If there is none.
+    """
+    import pyarrow as pa
+
+    with pa.OSFile(str(path)) as file:
+        yield file
 
 
 def sha256_of(path: Path) -> str:

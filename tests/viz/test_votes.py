@@ -1,4 +1,5 @@
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import krippendorff
 import numpy as np
@@ -139,3 +140,23 @@ def test_a_vote_must_be_whole_and_follow_from_its_choice():
     with pytest.raises(VoteError, match="What a vote prefers follows from its choice"):
         votes_table([vote("p", "x", "A") | {"preferred": "B"}])
     assert votes_table([]).empty
+
+
+def test_votes_can_be_read_while_more_are_cast(tmp_path):
+    path = tmp_path / "v.parquet"
+    few = votes_table([vote("p0", "ann", "A")])
+    many = votes_table([vote(f"p{n}", "ann", "A") for n in range(40)])
+    write_votes(path, few, "abc")
+
+    def cast():
+        for _ in range(150):
+            write_votes(path, many, "abc")
+            write_votes(path, few, "abc")
+
+    with ThreadPoolExecutor(1) as pool:
+        casting = pool.submit(cast)
+        seen = set()
+        while not casting.done():
+            seen.add(len(read_votes(path)))
+        casting.result()
+    assert seen == {1, 40}

@@ -9,6 +9,7 @@ from rich.table import Table
 from workbench.commands import finetune_options as options
 from workbench.commands.pretrain import _values as values_of
 from workbench.errors import EvaluationError
+from workbench.files import opened_once
 
 if TYPE_CHECKING:
     from workbench.evaluation import ResultsTable, StudyCell
@@ -102,7 +103,8 @@ def _split(path: Path) -> Any:
 
     if not path.is_file():
         raise EvaluationError(f"There is no split at {path}.")
-    frame = pd.read_csv(path, dtype=str) if path.suffix == ".csv" else pd.read_parquet(path)
+    with opened_once(path) as file:
+        frame = pd.read_csv(path, dtype=str) if path.suffix == ".csv" else pd.read_parquet(file)
     if not {"location_id", "split"} <= set(frame.columns):
         raise EvaluationError(
             f"A split has the columns location_id and split, but {path.name} has "

@@ -26,6 +26,7 @@ from workbench.errors import ManifestError, TileError
 from workbench.extraction.manifest import read_manifest
 from workbench.extraction.patches import MANIFEST
 from workbench.extraction.store import PatchStore
+from workbench.files import opened_once
 from workbench.geo.grid import PixelGrid
 from workbench.legends import Legend
 from workbench.readers.labels import LabelMap
@@ -278,7 +279,8 @@ def _label(
 def _sorted_locations(folder: Path) -> NDArray[np.bytes_]:
     import pyarrow.parquet as pq
 
-    column = pq.read_table(folder / MANIFEST, columns=["location_id"])["location_id"]
+    with opened_once(folder / MANIFEST) as file:
+        column = pq.read_table(file, columns=["location_id"])["location_id"]
     return np.unique(column.to_numpy().astype(bytes))
 
 

@@ -22,6 +22,7 @@ from workbench.errors import ManifestError
 from workbench.extraction.manifest import manifest_note
 from workbench.extraction.patches import MANIFEST
 from workbench.extraction.store import PatchStore
+from workbench.files import opened_once
 from workbench.sensors import InputContract
 
 log = logging.getLogger(__name__)
@@ -118,8 +119,10 @@ def open_patches(folder: str | Path) -> Patches:
 
     path = Path(folder) / MANIFEST
     manifest_note(path, kind="patches")  # of this version, and of patches
-    columns = [name for name in COLUMNS if name in pq.read_schema(path).names]
-    index = acquisitions(pq.read_table(path, columns=columns).to_pandas())
+    with opened_once(path) as file:
+        parquet = pq.ParquetFile(file)
+        columns = [name for name in COLUMNS if name in parquet.schema_arrow.names]
+        index = acquisitions(parquet.read(columns=columns).to_pandas())
     store = PatchStore(folder)
     return Patches(store, index, store.contract, file_checksum(path))
 

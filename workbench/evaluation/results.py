@@ -20,6 +20,7 @@ import pandas as pd
 from workbench.datasets.files import whole_file
 from workbench.errors import ManifestError
 from workbench.evaluation.score_records import ScoreRecord, read_scores
+from workbench.files import opened_once
 
 
 @dataclass(frozen=True)
@@ -92,13 +93,15 @@ class ResultsTable:
         """
         if not self.path.is_file():
             return pd.DataFrame({"key": pd.Series(dtype="str")})
-        return pd.read_parquet(self.path)
+        with opened_once(self.path) as file:
+            return pd.read_parquet(file)
 
     def finished(self) -> set[str]:
         """Keys of the finished cells."""
         if not self.path.is_file():
             return set()
-        return set(pd.read_parquet(self.path, columns=["key"])["key"])
+        with opened_once(self.path) as file:
+            return set(pd.read_parquet(file, columns=["key"])["key"])
 
     def record(self, key: str) -> ScoreRecord:
         """Counts of each image of one cell.

@@ -18,7 +18,7 @@ from workbench.errors import NotebookRunError
 from workbench.execution.files import write_json, write_text
 from workbench.execution.offline import external_references
 from workbench.execution.stages import run_stage
-from workbench.files import sha256_of, whole_file
+from workbench.files import opened_once, sha256_of, whole_file
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -103,8 +103,10 @@ class RunFolder:
         import pandas as pd
         import pyarrow.parquet as pq
 
-        is_geo = b"geo" in (pq.read_schema(path).metadata or {})
-        return gpd.read_parquet(path) if is_geo else pd.read_parquet(path)
+        with opened_once(path) as file:
+            is_geo = b"geo" in (pq.read_schema(file).metadata or {})
+            file.seek(0)
+            return gpd.read_parquet(file) if is_geo else pd.read_parquet(file)
 
     def figure(self, figure: Savable, name: str, *, title: str = "", dpi: int = 110) -> Path:
         """Write a figure as ``figures/NAME.png``.

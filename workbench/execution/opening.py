@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from workbench.errors import NotebookRunError
 from workbench.execution.records import StepRecord, read_record
+from workbench.files import opened_once
 from workbench.showing import html_table
 
 Kind = Literal["report", "notebook", "figure", "table", "page", "file"]
@@ -128,16 +129,17 @@ def _table_html(path: Path, title: str) -> str:
     import pandas as pd
     import pyarrow.parquet as pq
 
-    file = pq.ParquetFile(path)
-    frame: pd.DataFrame = (
-        next(file.iter_batches(ROWS)).to_pandas()
-        if file.metadata.num_rows
-        else (file.schema_arrow.empty_table().to_pandas())
-    )
+    with opened_once(path) as file:
+        table = pq.ParquetFile(file)
+        total = table.metadata.num_rows
+        frame: pd.DataFrame = (
+            next(table.iter_batches(ROWS)).to_pandas()
+            if total
+            else table.schema_arrow.empty_table().to_pandas()
+        )
     names = [str(name) for name in frame.columns[:COLUMNS]]
     rows = [tuple(map(_short, row)) for row in frame.iloc[:, :COLUMNS].itertuples(index=False)]
-    total, columns = file.metadata.num_rows, len(frame.columns)
-    shown = f"{len(rows)} of {total:,} rows, {len(names)} of {columns} columns"
+    shown = f"{len(rows)} of {total:,} rows, {len(names)} of {len(frame.columns)} columns"
     return f'<div style="overflow-x:auto">{html_table(names, rows, f"{title}: {shown}")}</div>'
 
 

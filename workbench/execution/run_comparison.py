@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from workbench.execution.history import summary
 from workbench.execution.opening import steps_of
 from workbench.execution.records import StepRecord
+from workbench.files import opened_once
 from workbench.showing import html_table, text_table
 
 if TYPE_CHECKING:
@@ -139,7 +140,9 @@ def compare_runs(a: str | Path, b: str | Path) -> RunComparison:
     tables = sorted(p for p in outputs[0].keys() & outputs[1].keys() if outputs[0][p][0] == "table")
     equal = [p for p in tables if outputs[0][p] == outputs[1][p]]
     differing = [
-        table_difference(_read(first / p), _read(second / p), p) for p in tables if p not in equal
+        table_difference(read_frame(first / p), read_frame(second / p), p)
+        for p in tables
+        if p not in equal
     ]
     figures = sorted(p for p in outputs[0] if outputs[0][p][0] == "figure" and p in outputs[1])
     names = ours.keys() | theirs.keys()
@@ -206,11 +209,12 @@ def _differences(where: str, a: Mapping[str, Any], b: Mapping[str, Any]) -> list
     ]
 
 
-def _read(path: Path) -> "pd.DataFrame":
+def read_frame(path: Path) -> "pd.DataFrame":
     """A table with its geometries, if any, as bytes, which can be compared."""
     import pandas as pd
 
-    return pd.read_parquet(path)
+    with opened_once(path) as file:
+        return pd.read_parquet(file)
 
 
 def table_difference(a: "pd.DataFrame", b: "pd.DataFrame", path: str) -> TableDifference:

@@ -18,6 +18,7 @@ from workbench.execution.run_comparison import (
     Difference,
     RunComparison,
     TableDifference,
+    read_frame,
     short,
 )
 
@@ -191,11 +192,9 @@ def _figures(comparison: RunComparison, names: Sequence[str]) -> str:
 
 def _curves(comparison: RunComparison) -> str:
     """Columns of differing tables against a column that rises, both runs in one frame."""
-    import pandas as pd
-
     drawings: list[str] = []
     for table in comparison.tables:
-        frames = [pd.read_parquet(folder / table.path) for folder in (comparison.a, comparison.b)]
+        frames = [read_frame(folder / table.path) for folder in (comparison.a, comparison.b)]
         series = [_series(frame) for frame in frames]
         shared = [name for name in series[0] if name in series[1]]
         columns = [name for name in frames[0].columns if name in table.columns]

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from workbench.errors import ManifestError
+from workbench.files import opened_once
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -128,7 +129,8 @@ def read_manifest(path: Path | str, *, kind: ManifestKind | None = None) -> "gpd
     import geopandas as gpd
 
     manifest_note(path, kind=kind)
-    frame = gpd.read_parquet(path)
+    with opened_once(Path(path)) as file:
+        frame = gpd.read_parquet(file)
     frame = frame.drop(columns="bbox", errors="ignore")
     for column in frame.columns:
         if frame[column].dtype == object and column != frame.geometry.name:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from workbench.catalog import Entry
 from workbench.errors import CRSMismatchError, TileError
+from workbench.files import opened_once
 from workbench.geo.footprint import split_at_antimeridian
 from workbench.geo.tile import Tile, tiles_from_geodataframe
 
@@ -149,7 +150,8 @@ def _read_vector(entry: Entry) -> "gpd.GeoDataFrame":
     main = [path for path in files if path.suffix.lower() == ".shp"]
     path = main[0] if len(main) == 1 else entry.file()
     is_parquet = path.suffix.lower() in (".parquet", ".geoparquet")
-    frame = gpd.read_parquet(path) if is_parquet else gpd.read_file(path)
+    with opened_once(path) as file:
+        frame = gpd.read_parquet(file) if is_parquet else gpd.read_file(path)
     if frame.crs is None:
         raise CRSMismatchError(
             f"Footprints need a CRS, but {path.name} of entry {entry.name!r} has none.\n"

@@ -17,6 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from workbench.errors import VoteError
+from workbench.files import opened_once, whole_file
 
 FORMAT = "workbench-votes"
 VERSION = 1
@@ -81,8 +82,6 @@ def write_votes(path: str | PathLike[str], votes: pd.DataFrame, comparison: str)
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
-
-    from workbench.datasets.files import whole_file
 
     table = pa.Table.from_pandas(votes[list(COLUMNS)], preserve_index=False)
     known = {b"format": FORMAT.encode(), b"comparison": comparison.encode()}
@@ -224,7 +223,8 @@ def _read_parquet(path: Path) -> tuple[str, list[dict[str, Any]]]:
     import pyarrow.parquet as pq
 
     try:
-        table = pq.read_table(path)
+        with opened_once(path) as file:
+            table = pq.read_table(file)
         metadata = table.schema.metadata or {}
         if metadata.get(b"format") != FORMAT.encode():
             raise ValueError("a Parquet file of something else")
