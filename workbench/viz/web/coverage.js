@@ -135,7 +135,9 @@ async function showPlan(map, base64, options) {
     if (i < 0 || tools.clicked(i)) return;
     const turn = Math.round((event.latlng.lng + 180) / 360 - (quads[8 * i] + quads[8 * i + 4]) / 2);
     chosen = L.polygon(corners(i, turn), { color: "#111827", weight: 2.5, fill: false, interactive: false }).addTo(map);
-    L.popup({ minWidth: 260, maxWidth: 420 }).setLatLng(event.latlng).setContent(describe(i)).openOn(map);
+    const popup = L.popup({ minWidth: 260, maxWidth: 420 }).setLatLng(event.latlng), told = describe(i);
+    told.addEventListener("grown", () => popup.update()); // a card that came late: lay it out again, and into view
+    popup.setContent(told).openOn(map);
   });
   map.on("popupclose", () => chosen && chosen.remove());
   const tip = L.tooltip({ direction: "top", offset: [0, -6] });

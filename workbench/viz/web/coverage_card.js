@@ -23,9 +23,12 @@ window.addEventListener("message", ({ source, data }) => {
     const place = askedFor.get(data.id);
     askedFor.delete(data.id);
     place.textContent = "";
-    if (data.card) return drawCard(place, data.card, data.about, data.rejected);
-    place.textContent = data.note;
-    drawRejected(place, data.rejected);
+    if (data.card) drawCard(place, data.card, data.about, data.rejected);
+    else {
+      place.textContent = data.note;
+      drawRejected(place, data.rejected);
+    }
+    place.dispatchEvent(new Event("grown", { bubbles: true }));
   }
 });
 
