@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 from tests.browser.conftest import needs_chromium
 from tests.browser.test_map_widgets_in_lab import RUN_CELL, drag, frame_of, look_at
 from tests.browser.test_notebooks_in_lab import KERNEL, OUTPUTS, RUN_ALL, open_notebook, shown_cell
-from tests.browser.waiting import until
+from tests.browser.waiting import until, wait_for_height
 
 pytestmark = [pytest.mark.browser, pytest.mark.notebook, pytest.mark.slow, needs_chromium]
 
@@ -58,3 +58,27 @@ def test_a_click_on_the_map_of_patches_reads_their_pictures(lab, workplace, open
         page, lambda: opened.bounding_box()["y"] > frame.locator(".folium-map").bounding_box()["y"]
     )
     page.screenshot(path=tmp_path / "card.png")
+
+
+@pytest.mark.parametrize(
+    ("name", "cell_id"),
+    [("02_temporal_views", "choose-locations"), ("03_patches", "explore-locations")],
+)
+def test_reopened_untrusted_the_maps_are_pictures(
+    name, cell_id, lab, run, workplace, open_page, tmp_path
+):
+    path = run / "notebooks" / f"{name}.ipynb"
+    page = open_page(lab)
+    open_notebook(page, lab, path.relative_to(workplace).as_posix())
+    picture = shown_cell(page, cell_id).locator(".jp-OutputArea-output img")
+    wait_for_height(picture, 100)
+    page.screenshot(path=tmp_path / "untrusted.png")
+
+
+def test_in_an_executed_page_the_maps_are_pictures(run, open_page, tmp_path):
+    page = open_page(height=1200)
+    page.goto((run / "notebooks" / "02_temporal_views.html").as_uri())
+    cell = page.locator('[id="cell-id=choose-locations"]')
+    cell.scroll_into_view_if_needed()
+    wait_for_height(cell.locator("img"), 100)
+    page.screenshot(path=tmp_path / "page.png")
