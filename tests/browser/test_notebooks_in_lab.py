@@ -126,11 +126,11 @@ RUN_SELECTED = """async ([from, to]) => {
 }"""
 
 
-@pytest.fixture
-def untouched(workplace) -> Iterator[str]:
+@pytest.fixture(params=NOTEBOOKS)
+def untouched(request, workplace) -> Iterator[str]:
     """A copy of a notebook that no kernel has seen yet."""
-    copy = workplace / "notebooks" / "one_by_one.ipynb"
-    shutil.copy(workplace / "notebooks" / "02_temporal_views.ipynb", copy)
+    copy = workplace / "notebooks" / f"one_by_one_{request.param}"
+    shutil.copy(workplace / "notebooks" / request.param, copy)
     yield f"notebooks/{copy.name}"
     copy.unlink()
 

@@ -85,7 +85,7 @@ def test_the_lab_answers_on_this_machine_only_and_wants_its_token(tmp_path):
             assert "a-token" not in file.read()
     finally:
         process.terminate()
-        process.communicate(timeout=20)
+        process.communicate(timeout=60)
 
 
 def reply(address: str) -> int:

@@ -105,7 +105,7 @@ def test_killed_at_ten_random_moments_the_tables_are_the_same(write_notebook, st
         tables = [run / "tables" / f"{name}.parquet" for run in (tmp_path / "whole", cut)]
         assert tables[0].read_bytes() == tables[1].read_bytes()
     assert not list(cut.rglob(".*.tmp*"))
-    wait_until(lambda: not kernels_in(folder), timeout=5)
+    wait_until(lambda: not kernels_in(folder))
 
 
 def test_a_runner_killed_outright_leaves_logs_and_no_kernel(write_notebook, start, tmp_path):
@@ -134,7 +134,7 @@ def test_a_runner_killed_outright_leaves_logs_and_no_kernel(write_notebook, star
     assert record.heartbeat > record.started
     state = summary(run_dir)
     assert (state.status, state.detail.partition(",")[0]) == ("killed", "cut off")
-    wait_until(lambda: not kernels_in(notebook.parent), timeout=5)
+    wait_until(lambda: not kernels_in(notebook.parent))
 
 
 def test_a_stopped_run_says_so_and_resumes_what_is_missing(write_notebook, start, tmp_path):
@@ -157,7 +157,7 @@ def test_a_stopped_run_says_so_and_resumes_what_is_missing(write_notebook, start
 
     wait_until(both_sleep)
     process.send_signal(signal.SIGINT)  # as Ctrl-C does
-    assert process.wait(timeout=20) == 128 + signal.SIGINT
+    assert process.wait(timeout=60) == 128 + signal.SIGINT
     assert f"Stopped; what is finished stays in {run_dir}." in process.stdout.read().decode()
     assert not kernels_in(folder)
     told = json.loads((run_dir / "run.json").read_text())
@@ -179,14 +179,14 @@ def test_every_way_to_fail_has_its_status_and_only_those_run_again(write_noteboo
     write_notebook("01_good", "1")
     write_notebook("02_error", here, "if not mended:\n    raise ValueError('bad tile')")
     write_notebook("03_dead", here, "if not mended:\n    os.kill(os.getpid(), 9)")
-    write_notebook("04_slow", here, "if not mended:\n    time.sleep(60)")
+    write_notebook("04_slow", here, "if not mended:\n    time.sleep(600)")
     write_notebook("05_slow_cell", here, "if not mended:\n    time.sleep(60)")
     folder = write_notebook("06_after", "1").parent
     chain = folder / "chain.yaml"
     chain.write_text(
         "steps:\n  - notebook: 01_good.ipynb\n  - notebook: 02_error.ipynb\n"
-        "  - notebook: 03_dead.ipynb\n  - {notebook: 04_slow.ipynb, timeout_s: 5}\n"
-        "  - {notebook: 05_slow_cell.ipynb, cell_timeout_s: 2}\n"
+        "  - notebook: 03_dead.ipynb\n  - {notebook: 04_slow.ipynb, timeout_s: 20}\n"
+        "  - {notebook: 05_slow_cell.ipynb, cell_timeout_s: 5}\n"
         "  - {notebook: 06_after.ipynb, needs: [02_error]}\n"
     )
     run_dir = tmp_path / "run"
@@ -196,8 +196,8 @@ def test_every_way_to_fail_has_its_status_and_only_those_run_again(write_noteboo
         ["good", "error", "dead", "slow", "slow_cell"], start=1)]  # fmt: skip
     expected = ["ok", "failed", "dead_kernel", "timeout", "timeout"]
     assert [record.status for record in records] == expected
-    assert records[3].failure.message == "the notebook is not finished after 5 s"
-    assert records[4].failure.message == "this cell is not finished after 2 s"
+    assert records[3].failure.message == "the notebook is not finished after 20 s"
+    assert records[4].failure.message == "this cell is not finished after 5 s"
     assert read_record(run_dir, "06_after") is None  # skipped: it never ran
     assert not kernels_in(folder)
     for record in records[1:]:

@@ -33,7 +33,7 @@ def test_the_second_is_told_who_holds_it(elsewhere, tmp_path):
         pass
     assert f"process {elsewhere.pid} on " in str(error.value)
     elsewhere.stdin.close()
-    assert elsewhere.wait(timeout=10) == 0
+    assert elsewhere.wait(timeout=60) == 0
     assert living_holder(tmp_path) is None
     with run_lock(tmp_path):
         assert living_holder(tmp_path) is not None

@@ -109,12 +109,12 @@ def test_a_killed_kernel_is_called_dead(write_notebook, tmp_path):
 
 
 def test_a_timeout_is_called_a_timeout(write_notebook, tmp_path):
-    notebook = write_notebook("a", "print(1)", "import time\ntime.sleep(60)", "1")
-    with pytest.raises(NotebookRunError, match=r"stopped in cell 4 .* not finished after 4 s"):
-        run_notebook(notebook, run_dir=tmp_path / "run", timeout_s=4)
+    notebook = write_notebook("a", "print(1)", "import time\ntime.sleep(600)", "1")
+    with pytest.raises(NotebookRunError, match=r"stopped in cell 4 .* not finished after 10 s"):
+        run_notebook(notebook, run_dir=tmp_path / "run", timeout_s=10)
     record = read_record(tmp_path / "run", "a")
     assert record.status == "timeout"
-    assert record.wall_seconds < 20
+    assert record.wall_seconds < 60
     assert statuses(tmp_path / "run" / record.executed) == ["completed", "failed", "pending"]
     assert not kernels()
 
@@ -153,7 +153,7 @@ def test_a_signal_to_the_runner_ends_it_in_order(write_notebook, tmp_path, numbe
     assert live["status"] == "running"
     assert live["cells"][-1]["id"] == "code-1"
     runner.send_signal(number)
-    assert runner.wait(timeout=30) == 128 + number
+    assert runner.wait(timeout=60) == 128 + number
     assert not kernel.is_running()
     record = read_record(tmp_path / "run", "a")
     assert record.status == "killed"

@@ -64,7 +64,6 @@ def test_a_chain_runs_once_and_then_only_what_changed(chain, tmp_path):
     again = run_chain(chain, run_dir=tmp_path / "run")
     assert actions(again) == dict.fromkeys(["01_first", "02_second", "03_other"], "unchanged")
     assert all("nothing has changed since" in reason for reason in reasons(again).values())
-    assert again.wall_seconds < 3
     assert written == contents(tmp_path / "run")  # the report still tells why each step ran
 
     plan = run_chain(chain, {"factor": 3}, run_dir=tmp_path / "run", dry_run=True)
