@@ -103,12 +103,14 @@ def test_the_file_map_has_one_line_for_every_module():
     listed = mapped_files(block)
     wanted = {relative(p) for p in MODULES if p.name != "__init__.py"}
     assert sorted(listed) == sorted(wanted)
+    said = {path: ast.get_docstring(ast.parse((ROOT / path).read_text("utf-8"))) for path in wanted}
+    assert listed == {path: text.splitlines()[0].rstrip(".") for path, text in said.items()}
 
 
-def mapped_files(block: str) -> list[str]:
-    """Paths of the modules in an indented file map: a folder's line ends with a slash."""
+def mapped_files(block: str) -> dict[str, str]:
+    """What an indented file map says of each module; a folder's line ends with a slash."""
     folders: list[tuple[int, str]] = []
-    files = []
+    files = {}
     for line in filter(str.strip, block.splitlines()):
         indent, name = len(line) - len(line.lstrip()), line.split()[0]
         folders = [(depth, folder) for depth, folder in folders if depth < indent]
@@ -116,7 +118,7 @@ def mapped_files(block: str) -> list[str]:
         if name.endswith("/"):
             folders.append((indent, name))
         elif name.endswith(".py"):
-            files.append(path)
+            files[path] = line.split(maxsplit=1)[1]
     return files
 
 
