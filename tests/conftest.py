@@ -1,4 +1,8 @@
-"""What holds for every test: one thread, interrupts that are heard, log levels that stay put."""
+"""What holds for every test: one thread, the same examples, interrupts heard, log levels put back.
+
+Properties are tried on the same examples each time, however slow the machine. For others:
+``pytest -m "not gpu" --hypothesis-profile=explore``.
+"""
 
 import logging
 import os
@@ -8,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from workbench.catalog import Entry
@@ -15,6 +20,10 @@ if TYPE_CHECKING:
 # Two busy processes with OpenMP teams spin against each other.
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
+
+settings.register_profile("same", derandomize=True, deadline=None)
+settings.register_profile("explore", max_examples=300, deadline=None)
+settings.load_profile("same")
 
 # A shell without job control starts background jobs deaf to Ctrl-C, and their children inherit it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

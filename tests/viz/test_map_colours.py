@@ -48,7 +48,7 @@ def test_every_number_lies_in_the_class_that_its_legend_names(values):
         slack = 1e-9 * max(abs(low) if np.isfinite(low) else 0, 1e-6)
         assert low - slack <= value < high + slack or value == low
         spread = np.ptp(np.array(values)[np.isfinite(values)])
-        assert told_text(found, row) == pytest.approx(value, abs=max(spread / 1000, 1e-6))
+        assert told_text(found, row) == pytest.approx(value, abs=max(spread / 400, 1e-6))
 
 
 def test_legends_are_round_and_open_at_both_ends():

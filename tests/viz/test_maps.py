@@ -106,6 +106,17 @@ def test_empty_plan_still_makes_a_map(plan, tiles):
     assert "of 0 locations shown" in page
 
 
+def test_a_map_opens_at_the_part_that_is_asked_for(plan, tiles):
+    def opened_at(**options):
+        page = coverage_map(plan, tiles, **options).page
+        return json.loads(re.search(r"dressMap\(\w+, (\[\[.*?\]\])\)", page).group(1))
+
+    west, south, east, north = plan.total_bounds
+    assert opened_at() == [[south, west], [north, east]]
+    assert opened_at(focus=(11.0, 46.0, 11.5, 46.5)) == [[46.0, 11.0], [46.5, 11.5]]
+    assert opened_at(focus=(11.0, 46.0, 11.5, 46.5), tier="packed") == [[46.0, 11.0], [46.5, 11.5]]
+
+
 def test_the_number_of_locations_chooses_the_tier(plan, tiles, monkeypatch):
     monkeypatch.setattr(maps_coverage, "MOST_FEATURES", len(plan))
     few = coverage_map(plan, tiles)

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import shapely
 
 from workbench.viz import statics_maps
 from workbench.viz.statics import picture
@@ -30,3 +31,17 @@ def test_few_squares_and_many_are_drawn_the_same(plan, land, monkeypatch):
 
 def test_empty_plan_has_a_picture(plan):
     assert picture(coverage_figure(plan.iloc[:0], title="none")).startswith(b"\x89PNG")
+
+
+def test_a_part_in_view_is_told_as_a_part(plan):
+    def told(**options):
+        figure = coverage_figure(plan, title="part", **options)
+        return figure.axes[0].get_legend().get_title().get_text().splitlines()[-1]
+
+    first = plan.geometry.iloc[0]
+    west, south, east, north = first.bounds
+    inside = shapely.box(west - 0.01, south - 0.01, east + 0.01, north + 0.01)  # with the margin
+    in_view = int(plan.intersects(inside).sum())
+    assert told() == f"{len(plan)} of {len(plan)} locations"
+    assert 0 < in_view < len(plan)
+    assert told(bounds=first.bounds) == f"{in_view} of {len(plan)} locations in view"

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 MOST_CLASSES = 9
 """Most classes of a legend, without that of no value."""
 NO_VALUE, NO_VALUE_COLOUR = "no value", "#c3c9d0"
-_LEVELS = 2_000  # values told on a click are rounded to about this many levels
+_LEVELS = 2_000  # most levels that values told on a click are rounded to; a tenth of it at least
 _STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
+_LEAST = 1e-300  # width of a class below which there are no round steps any more
 
 
 @dataclass(frozen=True)
@@ -194,7 +195,7 @@ def _ordered(
 
 
 def _decimals(values: NDArray[np.float64]) -> int:
-    """Decimals that tell about `_LEVELS` values apart; none where all are whole."""
+    """Decimals that tell a tenth of `_LEVELS` values apart, or more; none where all are whole."""
     if (values == np.rint(values)).all():
         return 0
     spread = float(np.ptp(values)) or abs(float(values[0])) or 1.0
@@ -207,8 +208,10 @@ def _round_edges(low: float, high: float, least: float, most: float) -> NDArray[
         low, high = least, most
     if high <= low:  # one value only: a round border below it
         size = 10.0 ** (np.floor(np.log10(abs(low))) - 2) if low else 1.0
-        return np.array([np.floor(low / size) * size])
-    size = 10.0 ** np.floor(np.log10((high - low) / MOST_CLASSES))
+        return np.array([np.floor(low / size) * size if size else 0.0])  # no step is that small
+    if (width := (high - low) / MOST_CLASSES) < _LEAST:
+        return np.array([(low + high) / 2])
+    size = 10.0 ** np.floor(np.log10(width))
     for step in (factor * size for factor in (*_STEPS, 20.0)):
         edges = np.arange(np.ceil(low / step), np.floor(high / step) + 1) * step
         if 1 <= len(edges) < MOST_CLASSES:

@@ -51,6 +51,7 @@ def coverage_map(
     graph: "nx.Graph[str] | None" = None,
     cards: Cards | None = None,
     land: "gpd.GeoDataFrame | None" = None,
+    focus: Bounds | None = None,
     title: str | None = None,
     basemap: str | None = None,
     tier: Tier = "auto",
@@ -78,6 +79,8 @@ def coverage_map(
         graph: Overlap graph of `tiles`, as a layer to switch on.
         cards: Thumbnails and spectra for clicks, see `map_cards.location_cards`.
         land: Polygons of the background.
+        focus: Part of the map to open at and to show in the picture, as (west, south, east,
+            north) in degrees; None for all locations, which may be specks far apart.
         title: Heading over the map.
         basemap: Name of an online basemap of folium, which needs a network; None for none.
         tier: "features", "packed" or "live" whatever the number of locations; "auto" goes by it.
@@ -92,8 +95,9 @@ def coverage_map(
     plan, times = plan_and_times(locations, tiles)
     colours = colourings(plan, times, colour_by, values, units)
     title = title or _title(colour_by, values, colours[0])
-    canvas = OfflineMap(title, _bounds(plan, tiles), land=land, basemap=basemap)
-    png = picture(coverage_figure(plan, colours[0], land=land, title=title))
+    focus = _bounds(plan, tiles) if focus is None else focus
+    canvas = OfflineMap(title, focus, land=land, basemap=basemap)
+    png = picture(coverage_figure(plan, colours[0], land=land, title=title, bounds=focus))
     if tier == "auto":
         tier = "features" if len(plan) <= MOST_FEATURES else "packed"
         tier = "live" if len(plan) > MOST_PACKED else tier

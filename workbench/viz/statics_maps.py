@@ -125,6 +125,7 @@ def coverage_figure(
     *,
     land: "gpd.GeoDataFrame | None" = None,
     title: str,
+    bounds: tuple[float, float, float, float] | None = None,
 ) -> "Figure":
     """Draw every location of a plan; where squares share a pixel, the highest class shows.
 
@@ -133,17 +134,21 @@ def coverage_figure(
         colouring: Classes and colours of the locations; None for their number of dates.
         land: Polygons of the background.
         title: Heading.
+        bounds: What is in view, degrees; a margin is added. None for all locations.
     """
     if colouring is None:
         colouring = series_colouring(plan["n_acquisitions"].to_numpy())
-    bounds = tuple(plan.total_bounds) if len(plan) else (-180.0, -60.0, 180.0, 75.0)
+    if bounds is None:
+        bounds = tuple(plan.total_bounds) if len(plan) else (-180.0, -60.0, 180.0, 75.0)
     figure, axes = map_axes(bounds, land, title)
     parts, row = shapely.get_parts(plan.geometry.to_numpy(), return_index=True)
     if len(parts) > MANY_SQUARES:
         _paint_pixels(axes, shapely.bounds(parts), colouring.codes[row], colouring.colours)
     elif len(parts):
         _draw_outlines(axes, parts, colouring.codes[row], colouring.colours)
-    _class_legend(axes, colouring)
+    (xmin, xmax), (ymin, ymax) = axes.get_xlim(), axes.get_ylim()
+    inside = shapely.intersects(parts, shapely.box(xmin, ymin, xmax, ymax))
+    _class_legend(axes, colouring, len(np.unique(row[inside])))
     return figure
 
 
@@ -214,7 +219,7 @@ def painted(
     return image
 
 
-def _class_legend(axes: "Axes", colouring: Colouring) -> None:
+def _class_legend(axes: "Axes", colouring: Colouring, in_view: int) -> None:
     from matplotlib.patches import Patch
 
     handles = [
@@ -225,7 +230,8 @@ def _class_legend(axes: "Axes", colouring: Colouring) -> None:
         for k in colouring.listed
         if colouring.counts[k]
     ]
-    total = f"{len(colouring.codes):,} of {len(colouring.codes):,} locations"
+    known = len(colouring.codes)
+    total = f"{in_view:,} of {known:,} locations" + (" in view" if in_view < known else "")
     axes.legend(
         handles=handles, title=f"{plain(colouring.name)}\n{total}", loc="upper left", fontsize=9
     )
