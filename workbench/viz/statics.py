@@ -74,6 +74,7 @@ def map_axes(
     axes = figure.subplots()
     axes.set(xlim=(xmin, xmax), ylim=(ymin, ymax), facecolor=palettes.SEA)
     axes.set_aspect(stretch, adjustable="box")
+    axes.locator_params(axis="x", nbins=max(3, round(8 * min(1.0, 8.0 / height))))  # if narrow
     tidy(axes, title, "Longitude (degrees)", "Latitude (degrees)")
     if land is not None:
         rings = [
