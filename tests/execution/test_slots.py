@@ -67,3 +67,16 @@ def test_never_more_at_once_than_allowed_and_no_gpu_twice(seed):
     assert len(worst) == 40
     assert max(worst) <= 3
     assert slots.queue((0,), 2).granted.is_set()  # everything came back
+
+
+def test_those_expected_earlier_go_first_and_one_that_never_asks_holds_nobody_up():
+    slots = Slots(1)
+    slots.expect(range(3))
+    last = slots.queue((2, 0))
+    assert not last.granted.is_set()
+    first = slots.queue((0, 0))
+    assert first.granted.is_set()
+    slots.release(first)
+    assert not last.granted.is_set()
+    slots.arrived(1)
+    assert last.granted.is_set()

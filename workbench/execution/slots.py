@@ -34,7 +34,25 @@ class Slots:
         self.gpus = tuple(gpus)
         self._free_jobs, self._free_gpus = jobs, list(self.gpus)
         self._waiting: list[Ticket] = []
+        self._expected: set[int] = set()
         self._lock = threading.Lock()
+
+    def expect(self, firsts: Iterable[int]) -> None:
+        """Hold back every ticket until those whose order begins lower have shown up.
+
+        Without this, whoever asks first goes first, whatever its order.
+
+        Args:
+            firsts: First number of the orders to come; `arrived` lets go of one that asks for none.
+        """
+        with self._lock:
+            self._expected |= set(firsts)
+
+    def arrived(self, first: int) -> None:
+        """Wait for this one no longer: it has asked, or it never will."""
+        with self._lock:
+            self._expected.discard(first)
+            self._grant()
 
     def queue(self, order: tuple[int, ...], gpus: int = 0) -> Ticket:
         """Ask for a slot; the ticket's event tells when it is granted.
@@ -49,6 +67,7 @@ class Slots:
         ticket = Ticket(order, gpus)
         with self._lock:
             self._waiting.append(ticket)
+            self._expected.discard(order[0])
             self._grant()
         return ticket
 
@@ -63,7 +82,10 @@ class Slots:
             self._grant()
 
     def _grant(self) -> None:
+        first = min(self._expected, default=None)
         for ticket in sorted(self._waiting, key=lambda waiting: waiting.order):
+            if first is not None and ticket.order[0] > first:
+                return
             if self._free_jobs and ticket.gpus <= len(self._free_gpus):
                 self._free_jobs -= 1
                 ticket.devices = tuple(self._free_gpus[: ticket.gpus])

@@ -184,7 +184,10 @@ def _execute(
             return runs[place].execute(slots, (place,))
         except NotebookRunError as error:
             return error
+        finally:
+            slots.arrived(place)
 
+    slots.expect(range(len(runs)))  # threads start in any order; members in theirs
     with ThreadPoolExecutor(len(runs), "member") as pool:
         futures = [pool.submit(execute, place) for place in range(len(runs))]
         try:
