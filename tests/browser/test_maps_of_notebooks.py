@@ -70,8 +70,9 @@ def test_reopened_untrusted_the_maps_are_pictures(
     path = run / "notebooks" / f"{name}.ipynb"
     page = open_page(lab)
     open_notebook(page, lab, path.relative_to(workplace).as_posix())
-    picture = shown_cell(page, cell_id).locator(".jp-OutputArea-output img")
-    wait_for_height(picture, 100)
+    cell = shown_cell(page, cell_id)
+    wait_for_height(cell.locator(".jp-OutputArea-output img"), 100)
+    assert cell.locator("iframe").count() == 0
     page.screenshot(path=tmp_path / "untrusted.png")
 
 
@@ -81,4 +82,5 @@ def test_in_an_executed_page_the_maps_are_pictures(run, open_page, tmp_path):
     cell = page.locator('[id="cell-id=choose-locations"]')
     cell.scroll_into_view_if_needed()
     wait_for_height(cell.locator("img"), 100)
+    assert cell.locator("iframe").count() == 0
     page.screenshot(path=tmp_path / "page.png")

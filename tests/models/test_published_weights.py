@@ -255,7 +255,8 @@ def test_bands_are_chosen_by_name(tmp_path):
 def test_safetensors_load_too(tmp_path):
     source, encoder = tiny(1), tiny(2)
     save_file(source.state_dict(), tmp_path / "encoder.safetensors")
-    load_published_weights(encoder, tmp_path / "encoder.safetensors")
+    report = load_published_weights(encoder, tmp_path / "encoder.safetensors")
+    assert set(report.loaded) == set(source.state_dict())
     require_same(encoder, source)
 
 

@@ -115,6 +115,8 @@ def test_a_map_opens_at_the_part_that_is_asked_for(plan, tiles):
     assert opened_at() == [[south, west], [north, east]]
     assert opened_at(focus=(11.0, 46.0, 11.5, 46.5)) == [[46.0, 11.0], [46.5, 11.5]]
     assert opened_at(focus=(11.0, 46.0, 11.5, 46.5), tier="packed") == [[46.0, 11.0], [46.5, 11.5]]
+    with pytest.raises(ValueError, match="west < east and south < north, but the focus is"):
+        opened_at(focus=(11.5, 46.0, 11.0, 46.5))
 
 
 def test_the_number_of_locations_chooses_the_tier(plan, tiles, monkeypatch):

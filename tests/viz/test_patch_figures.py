@@ -13,7 +13,7 @@ from workbench.extraction import (
     split_locations,
 )
 from workbench.sensors import sensor
-from workbench.viz.maps_patches import fate_map
+from workbench.viz.maps_patches import fate_map, largest_group
 from workbench.viz.patch_dates import dates_figure
 from workbench.viz.patch_images import band_near, composite, stretch_limits, stretched
 from workbench.viz.patch_plots import leak_comparison, rejection_reasons, spectra_through_time
@@ -207,3 +207,15 @@ def test_a_finished_extraction_tells_its_progress_at_once(cut):
     (progress,) = told
     assert progress.tiles_done == progress.tiles
     assert isinstance(again.manifest, pd.DataFrame)
+
+
+def test_the_largest_group_is_the_component_of_most_locations(cut):
+    sizes = cut.manifest.groupby("component")["location_id"].nunique()
+    west, south, east, north = largest_group(cut.manifest)
+    inside = cut.manifest.cx[west:east, south:north]
+    assert inside.loc[inside["component"] == sizes.idxmax(), "location_id"].nunique() == sizes.max()
+    assert (west, south, east, north) == tuple(
+        cut.manifest[cut.manifest["component"] == sizes.idxmax()].total_bounds
+    )
+    with pytest.raises(ValueError, match="the manifest lists none"):
+        largest_group(cut.manifest.iloc[:0])

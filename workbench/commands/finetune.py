@@ -103,8 +103,11 @@ def _split(path: Path) -> Any:
 
     if not path.is_file():
         raise EvaluationError(f"There is no split at {path}.")
-    with opened_once(path) as file:
-        frame = pd.read_csv(path, dtype=str) if path.suffix == ".csv" else pd.read_parquet(file)
+    if path.suffix == ".csv":
+        frame = pd.read_csv(path, dtype=str)
+    else:
+        with opened_once(path) as file:
+            frame = pd.read_parquet(file)
     if not {"location_id", "split"} <= set(frame.columns):
         raise EvaluationError(
             f"A split has the columns location_id and split, but {path.name} has "

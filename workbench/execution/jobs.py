@@ -222,8 +222,10 @@ def _finish(job: Job, record: StepRecord) -> None:
                 banner=record.failure.sentence(record.step) if record.failure else "",
             )
         except (OSError, ValueError) as error:  # a full disk leaves half a notebook
+            from nbformat.reader import NotJSONError
+
             half = "its file breaks off, as where a disk is full"
-            why = half if isinstance(error, ValueError) else error
+            why = half if isinstance(error, NotJSONError) else error
             log.error("%s could not be saved whole: %s", executed, why)
             record.page = ""
         except Exception:

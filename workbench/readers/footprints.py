@@ -149,9 +149,11 @@ def _read_vector(entry: Entry) -> "gpd.GeoDataFrame":
     files = entry.files()
     main = [path for path in files if path.suffix.lower() == ".shp"]
     path = main[0] if len(main) == 1 else entry.file()
-    is_parquet = path.suffix.lower() in (".parquet", ".geoparquet")
-    with opened_once(path) as file:
-        frame = gpd.read_parquet(file) if is_parquet else gpd.read_file(path)
+    if path.suffix.lower() in (".parquet", ".geoparquet"):
+        with opened_once(path) as file:
+            frame = gpd.read_parquet(file)
+    else:
+        frame = gpd.read_file(path)
     if frame.crs is None:
         raise CRSMismatchError(
             f"Footprints need a CRS, but {path.name} of entry {entry.name!r} has none.\n"

@@ -89,13 +89,13 @@ def coverage_map(
         The map and a picture of it; a widget if the kernel draws it.
 
     Raises:
-        ValueError: If a column is missing or unknown, the plan names a tile that is not given, or
-            `values` are not one for each location.
+        ValueError: If a column is missing or unknown, the plan names a tile that is not given,
+            `values` are not one for each location, or `focus` is no box.
     """
     plan, times = plan_and_times(locations, tiles)
     colours = colourings(plan, times, colour_by, values, units)
     title = title or _title(colour_by, values, colours[0])
-    focus = _bounds(plan, tiles) if focus is None else focus
+    focus = _bounds(plan, tiles) if focus is None else _checked(focus)
     canvas = OfflineMap(title, focus, land=land, basemap=basemap)
     png = picture(coverage_figure(plan, colours[0], land=land, title=title, bounds=focus))
     if tier == "auto":
@@ -153,6 +153,16 @@ def _bounds(plan: "gpd.GeoDataFrame", tiles: Sequence[Tile] | None) -> Bounds:
         return -180.0, -60.0, 180.0, 75.0
     xmin, ymin, xmax, ymax = shapely.total_bounds(shown)
     return float(xmin), float(ymin), float(xmax), float(ymax)
+
+
+def _checked(focus: Bounds) -> Bounds:
+    west, south, east, north = map(float, focus)
+    if not (west < east and -90.0 <= south < north <= 90.0):
+        raise ValueError(
+            "A map opens at (west, south, east, north) in degrees, west < east and south < north, "
+            f"but the focus is {tuple(map(float, focus))}."
+        )
+    return west, south, east, north
 
 
 def _features(plan: "gpd.GeoDataFrame", packed: PackedPlan) -> folium.GeoJson:

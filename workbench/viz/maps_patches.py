@@ -70,6 +70,26 @@ def fate_map(
     return OfflineView(title, png=picture(figure), page=canvas.page(), height=600)
 
 
+def largest_group(manifest: "gpd.GeoDataFrame") -> Bounds:
+    """Find where most locations of one component lie: what a map of scattered sites may open at.
+
+    Args:
+        manifest: What was cut.
+
+    Returns:
+        West, south, east, north in degrees.
+
+    Raises:
+        ValueError: If nothing was cut.
+    """
+    if manifest.empty:
+        raise ValueError(
+            "A group of locations needs a patch that was cut, but the manifest lists none.\n"
+            "The table of rejected patches tells why; loosen the limits, or plan other places."
+        )
+    return next(iter(_views(manifest.drop_duplicates("location_id")).values()))
+
+
 def _dates(manifest: "gpd.GeoDataFrame", rejected: "gpd.GeoDataFrame") -> pd.DataFrame:
     """One row for each planned patch, by location and time, with what became of it."""
     columns = ["location_id", "crs", "tile_id", "acquired", "component", "geometry"]
