@@ -3,7 +3,8 @@ import hashlib
 import pandas as pd
 import pytest
 
-from workbench.files import opened_once, sha256_of, whole_file
+from workbench.errors import UnsafePathError, WorkbenchError
+from workbench.files import opened_once, path_inside, read_text, sha256_of, whole_file
 
 
 def write(path, **columns):
@@ -47,3 +48,35 @@ def test_a_table_replaced_while_it_is_read_is_read_as_it_was(tmp_path):
         assert len(pd.read_parquet(file)) == 1_000
     with pytest.raises(FileNotFoundError), opened_once(tmp_path / "none.parquet"):
         pass
+
+
+def test_text_is_read_without_its_byte_order_mark_and_with_plain_line_ends(tmp_path):
+    (tmp_path / "a.txt").write_bytes(b"\xef\xbb\xbffirst\r\nsecond\rthird\n")
+    assert read_text(tmp_path / "a.txt") == "first\nsecond\nthird\n"
+    (tmp_path / "b.txt").write_bytes(b"ab\xe9")
+    with pytest.raises(WorkbenchError, match=r"b\.txt must be UTF-8 text, but byte 2 is 0xe9"):
+        read_text(tmp_path / "b.txt")
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a/b/c.json", "./a", "a..b", "...", "ü/%20"])
+def test_a_path_inside_a_folder_is_resolved(tmp_path, name):
+    assert path_inside(tmp_path, name) == (tmp_path / name).resolve()
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", ".", "./.", "..", "../a", "a/../../b", "a/../b", "/etc/passwd", "C:\\a", "\\a", "a\0b"],
+)
+def test_a_path_that_leaves_its_folder_is_refused(tmp_path, name):
+    with pytest.raises(UnsafePathError, match="A thing must stay inside"):
+        path_inside(tmp_path, name, what="A thing")
+
+
+def test_a_link_that_leads_out_is_refused_and_one_inside_is_followed(tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "out").symlink_to(tmp_path)
+    (tmp_path / "in" / "data").mkdir()
+    (tmp_path / "in" / "same").symlink_to(tmp_path / "in" / "data")
+    with pytest.raises(UnsafePathError):
+        path_inside(tmp_path / "in", "out/a")
+    assert path_inside(tmp_path / "in", "same/a") == tmp_path.resolve() / "in" / "data" / "a"

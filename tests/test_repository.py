@@ -2,7 +2,7 @@
 
 import ast
 import re
-import statistics
+import runpy
 import subprocess
 from pathlib import Path
 
@@ -11,7 +11,6 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "workbench"
 MAX_FILE_BYTES = 1_000_000
-MAX_MODULE_LINES, MAX_FUNCTION_LINES, USUAL_FUNCTION_LINES = 350, 60, 30
 PRIVATE = {  # written in parts, so that this file does not find itself
     "a path of one workplace": "/wo" + "rk/",
     "a home folder": r"/(?:home|Users)/" + r"\w",
@@ -42,17 +41,6 @@ TEXTS = [p for p in FILES if b"\0" not in p.read_bytes()[:4096] and p.suffix != 
 MODULES = [p for p in FILES if p.suffix == ".py" and PACKAGE in p.parents]
 
 
-def function_sizes(path: Path) -> dict[str, int]:
-    """Lines of each function's body, without its signature and docstring."""
-    sizes = {}
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            body = node.body[1:] if ast.get_docstring(node) else node.body
-            size = body[-1].end_lineno - body[0].lineno + 1 if body else 0
-            sizes[f"{relative(path)}:{node.lineno} {node.name}"] = size
-    return sizes
-
-
 @pytest.mark.parametrize("kind", PRIVATE)
 def test_no_file_names(kind):
     pattern = re.compile(PRIVATE[kind])
@@ -75,18 +63,6 @@ def test_nothing_made_is_committed():
 
 
 @pytest.mark.parametrize("path", MODULES, ids=relative)
-def test_a_module_can_be_read_in_one_sitting(path):
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= MAX_MODULE_LINES
-
-
-def test_functions_are_short():
-    sizes = {name: size for path in MODULES for name, size in function_sizes(path).items()}
-    assert not {name: size for name, size in sizes.items() if size > MAX_FUNCTION_LINES}
-    usual = statistics.quantiles(sizes.values(), n=10)[-1]
-    assert usual <= USUAL_FUNCTION_LINES
-
-
-@pytest.mark.parametrize("path", MODULES, ids=relative)
 def test_a_module_says_what_it_is_for(path):
     text = path.read_text(encoding="utf-8")
     if text.strip():
@@ -97,29 +73,11 @@ def readme() -> str:
     return (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def test_the_file_map_has_one_line_for_every_module():
-    section = readme().partition("## File map")[2].partition("\n## ")[0]
-    block = section.split("```")[1]
-    listed = mapped_files(block)
-    wanted = {relative(p) for p in MODULES if p.name != "__init__.py"}
-    assert sorted(listed) == sorted(wanted)
-    said = {path: ast.get_docstring(ast.parse((ROOT / path).read_text("utf-8"))) for path in wanted}
-    assert listed == {path: text.splitlines()[0].rstrip(".") for path, text in said.items()}
-
-
-def mapped_files(block: str) -> dict[str, str]:
-    """What an indented file map says of each module; a folder's line ends with a slash."""
-    folders: list[tuple[int, str]] = []
-    files = {}
-    for line in filter(str.strip, block.splitlines()):
-        indent, name = len(line) - len(line.lstrip()), line.split()[0]
-        folders = [(depth, folder) for depth, folder in folders if depth < indent]
-        path = "".join(folder for _, folder in folders) + name
-        if name.endswith("/"):
-            folders.append((indent, name))
-        elif name.endswith(".py"):
-            files[path] = line.split(maxsplit=1)[1]
-    return files
+def test_the_file_map_is_that_of_the_modules():
+    """Written by `python tests/tools/file_map.py`."""
+    script = runpy.run_path(str(ROOT / "tests" / "tools" / "file_map.py"))
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    assert text == script["document"](text)
 
 
 def test_commands_of_the_readme_exist():

@@ -1,6 +1,7 @@
 """Everything this package raises on purpose.
 
     WorkbenchError
+    ├── UnsafePathError         a path read from a file leaves its folder            (ValueError)
     ├── CatalogError            a catalog entry is wrong, or its data cannot be had (ValueError)
     ├── CRSMismatchError        a reference system is missing, or another one       (ValueError)
     ├── TileError               a tile or its footprint cannot be used              (ValueError)
@@ -21,6 +22,10 @@ Each message says what must hold, what was found and in which thing, and then th
 
 class WorkbenchError(Exception):
     """Base class of every error this package raises on purpose."""
+
+
+class UnsafePathError(WorkbenchError, ValueError):
+    """A path that was read from a file points outside the folder it belongs to."""
 
 
 class CatalogError(WorkbenchError, ValueError):
