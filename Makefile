@@ -8,7 +8,7 @@ STAMP  := $(VENV)/.installed
 # One thread per process: two busy processes with two OpenMP threads each spin against each other.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help demo test lab bench check lock setup clean
+.PHONY: help demo test quick lab bench check lock setup clean
 help:  ## show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
 
@@ -30,6 +30,9 @@ demo: $(STAMP)  ## run the notebook chain and write runs/demo/index.html
 
 test: $(STAMP)  ## all tests but those that need a GPU
 	$(BIN)/python -m pytest -m "not gpu"
+
+quick: $(STAMP)  ## the tests that are quick: no slow, notebook, browser, Slurm or GPU ones
+	$(BIN)/python -m pytest -m "not slow and not notebook and not browser and not slurm and not gpu"
 
 lab: $(STAMP)  ## open the notebooks in JupyterLab
 	$(BIN)/workbench lab
