@@ -36,7 +36,7 @@ def saved(path, votes, comparison="abc"):
     return path
 
 
-# Krippendorff, Computing Krippendorff's Alpha-Reliability (2011): data and values of sections A to C.
+# Krippendorff, Computing Krippendorff's Alpha-Reliability (2011): data and values of A to C.
 FOUR_OBSERVERS = ["1 2 3 3 2 1 4 1 2 . . .", "1 2 3 3 2 2 4 1 2 5 . 3"]
 FOUR_OBSERVERS += [". 3 3 3 2 3 4 2 2 5 1 .", "1 2 3 3 2 4 4 1 2 5 1 ."]
 BINARY = ["0 1 0 0 0 0 0 0 1 0", "1 1 1 0 0 1 0 0 0 0"]
