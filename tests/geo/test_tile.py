@@ -7,8 +7,10 @@ import geopandas as gpd
 import pandas as pd
 import pytest
 import shapely
+from pyproj import CRS
 
 from workbench.errors import CRSMismatchError, TileError
+from workbench.geo.grid import PixelGrid
 from workbench.geo.tile import Tile, tile_frame, tiles_from_geodataframe
 
 DAY = datetime(2022, 6, 1, 10, tzinfo=UTC)
@@ -113,3 +115,45 @@ def test_the_crs_of_pixels_is_one(crs):
 
 def test_an_empty_table_gives_no_tiles_and_back():
     assert tiles_from_geodataframe(tile_frame([])) == []
+
+
+EAST = PixelGrid("EPSG:32632", (30, 0, 600015, 0, -30, 5400015), (100, 200))
+
+
+def test_a_tile_tells_its_grid_and_keeps_it_in_a_table():
+    tiles = [
+        Tile("a", DAY, GROUND, "EPSG:32632", grid=EAST),
+        Tile("b", DAY, GROUND, "EPSG:32632"),
+    ]
+    assert "grid 100 × 200 pixels of 30 m" in repr(tiles[0])
+    assert "grid" not in repr(tiles[1])
+    frame = tile_frame(tiles)
+    assert [t.grid for t in tiles_from_geodataframe(frame, grid="grid")] == [EAST, None]
+    assert "grid" not in tile_frame(tiles[1:]).columns
+
+
+@pytest.mark.parametrize(
+    ("crs", "transform", "size"),
+    [
+        ("EPSG:2264", (100, 0, 2000000, 0, -100, 700000), "30.4801 m"),
+        ("EPSG:4326", (0.25, 0, 10, 0, -0.25, 50), "0.25°"),
+        ("EPSG:25832", (30, 0, 600000, 0, -60, 5400000), "30 × 60 m"),
+    ],
+)
+def test_a_grid_is_told_in_the_units_it_has(crs, transform, size):
+    grid = PixelGrid(crs, transform, (4, 4))
+    assert f"grid 4 × 4 pixels of {size}," in repr(Tile("t", DAY, GROUND, crs, grid=grid))
+
+
+def test_a_grid_in_another_crs_than_the_tile_is_refused():
+    with pytest.raises(TileError, match="its pixel grid must be in its CRS, but is in EPSG:32632"):
+        Tile("t", DAY, GROUND, "EPSG:25832", grid=EAST)
+    by_wkt = CRS.from_epsg(32632).to_wkt()
+    assert Tile("t", DAY, GROUND, by_wkt, grid=EAST).grid == EAST  # one CRS, spelt in two ways
+
+
+@pytest.mark.parametrize("text", ["[1, 2]", "thirty", "[30, 0, 0, 0, -30, 0, null, 4]", "{}"])
+def test_a_grid_that_cannot_be_read_from_a_table_is_refused(text):
+    frame = tile_frame([Tile("t", DAY, GROUND, "EPSG:32632", grid=EAST)]).assign(grid=text)
+    with pytest.raises(TileError, match="Tile 't': a pixel grid is six numbers"):
+        tiles_from_geodataframe(frame, grid="grid")

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from shapely.geometry import Polygon
 
 from workbench.errors import CRSMismatchError, TileError
+from workbench.geo.units import metres_per_unit
 
 Bounds = tuple[float, float, float, float]
 """(xmin, ymin, xmax, ymax) in the units of a CRS."""
@@ -121,6 +122,39 @@ class PixelGrid:
     def resolution(self) -> tuple[float, float]:
         """(width, height) of a pixel in units of the CRS, both positive."""
         return self.transform[0], -self.transform[4]
+
+    @property
+    def resolution_m(self) -> tuple[float, float]:
+        """(width, height) of a pixel in metres on the map, whatever the unit of the CRS.
+
+        Raises:
+            CRSMismatchError: If the CRS counts in degrees.
+        """
+        dx, dy = self.resolution
+        unit = metres_per_unit(self.crs)
+        return dx * unit, dy * unit
+
+    @property
+    def gsd_m(self) -> float:
+        """Side of a square pixel in metres on the map, whatever the unit of the CRS.
+
+        Raises:
+            CRSMismatchError: If the CRS counts in degrees.
+            TileError: If pixels are not square (to a ten-thousandth).
+
+        Example:
+            >>> feet = PixelGrid("EPSG:2264", (100, 0, 2000000, 0, -100, 700000), (64, 64))
+            >>> round(feet.gsd_m, 2)
+            30.48
+        """
+        dx, dy = self.resolution_m
+        if abs(dx - dy) > 1e-4 * dx:
+            raise TileError(
+                f"A pixel must be square to have one size, but is {dx:g} × {dy:g} m.\n"
+                "Warp the raster to square pixels; or plan with a stated size: "
+                "`ViewRules(gsd=30, resample=True)`."
+            )
+        return dx
 
     @property
     def bounds(self) -> Bounds:

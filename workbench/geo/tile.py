@@ -1,5 +1,7 @@
 """The tile: what was delivered, when, and which ground it shows."""
 
+import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,6 +12,8 @@ import shapely
 from shapely.geometry import MultiPolygon, Polygon
 
 from workbench.errors import CRSMismatchError, TileError
+from workbench.geo.grid import PixelGrid, crs_name
+from workbench.geo.units import is_geographic
 from workbench.showing import html_table
 
 if TYPE_CHECKING:
@@ -24,7 +28,8 @@ class Tile:
 
     Raises:
         TileError: If the footprint is empty, not polygonal, invalid, or outside
-            longitude [-180, 180] and latitude [-90, 90]; the id is empty; or there is no time.
+            longitude [-180, 180] and latitude [-90, 90]; the id is empty; there is no time; or the
+            grid is in another CRS than `crs`.
     """
 
     id: str
@@ -41,6 +46,9 @@ class Tile:
     group: str | None = None
     """Acquisition the tile is a piece of (datatake, orbit). Two tiles of one group and time are
     one date."""
+    grid: PixelGrid | None = None
+    """Where its pixels lie, as its header says; None where only the footprint is known. The plan
+    takes it over, so that patches are copied and not resampled."""
 
     def __post_init__(self) -> None:
         if not self.id:
@@ -54,6 +62,11 @@ class Tile:
         utc = self.acquired.replace(tzinfo=UTC) if naive else self.acquired.astimezone(UTC)
         object.__setattr__(self, "acquired", utc)
         _require_usable(self.footprint, self.id)
+        if self.grid is not None and crs_name(self.grid.crs) != crs_name(str(self.crs or "")):
+            raise TileError(
+                f"Tile {self.id!r}: its pixel grid must be in its CRS, but is in {self.grid.crs}, "
+                f"not {self.crs}.\nState the CRS of the pixels as `crs`."
+            )
 
     def __repr__(self) -> str:
         told = ", ".join(f"{name} {value}" for name, value in self._told()[1:])
@@ -74,6 +87,7 @@ class Tile:
             ("id", self.id),
             ("acquired", f"{self.acquired:%Y-%m-%d %H:%M:%S} UTC"),
             ("pixels in", self.crs),
+            ("grid", None if self.grid is None else _grid_in_words(self.grid)),
             ("footprint", f"{extent} ({corners:,} corners{pieces})"),
             ("path", None if self.path is None else str(self.path)),
             ("group", self.group),
@@ -84,6 +98,14 @@ class Tile:
     def date_key(self) -> tuple[datetime, str]:
         """What makes two tiles the same date: acquisition time and group."""
         return self.acquired, self.group or ""
+
+
+def _grid_in_words(grid: PixelGrid) -> str:
+    """Tell a grid as "1,000 × 1,200 pixels of 30 m" (rows, columns, size)."""
+    degrees = is_geographic(grid.crs)
+    dx, dy = grid.resolution if degrees else grid.resolution_m
+    size = f"{dx:.6g}" if abs(dx - dy) <= 1e-6 * dx else f"{dx:.6g} × {dy:.6g}"
+    return f"{grid.height:,} × {grid.width:,} pixels of {size}{'°' if degrees else ' m'}"
 
 
 def _degrees(value: float, sides: str) -> str:
@@ -134,6 +156,7 @@ def tiles_from_geodataframe(
     crs: str = "crs",
     path: str | None = None,
     group: str | None = None,
+    grid: str | None = None,
 ) -> list[Tile]:
     """Read tiles off a table of footprints, one row each.
 
@@ -144,6 +167,7 @@ def tiles_from_geodataframe(
         crs: Column of the pixels' CRS, or one CRS for all rows ("EPSG:32632").
         path: Column of product paths, if any.
         group: Column of datatakes or orbits, if any.
+        grid: Column of pixel grids as `tile_frame` writes them, if any.
 
     Returns:
         Tiles in the order of the rows.
@@ -157,7 +181,7 @@ def tiles_from_geodataframe(
             "Footprints need a CRS, but the table has none.\n"
             "Say which it is with `frame.set_crs(...)`; it is not guessed."
         )
-    named = [id, acquired, *(c for c in (path, group) if c is not None)]
+    named = [id, acquired, *(c for c in (path, group, grid) if c is not None)]
     missing = [c for c in named if c not in frame.columns]
     if missing:
         raise TileError(
@@ -172,7 +196,13 @@ def tiles_from_geodataframe(
     groups = [str(g) for g in frame[group]] if group else [None] * size
     ids = frame[id].astype(str)
     times = [_time(t, name) for t, name in zip(frame[acquired], ids, strict=True)]
-    rows = zip(ids, times, frame.geometry, crs_of, paths, groups, strict=True)
+    grids = [
+        _read_grid(text, where, name)
+        for text, where, name in zip(
+            frame[grid] if grid else [None] * size, crs_of, ids, strict=True
+        )
+    ]
+    rows = zip(ids, times, frame.geometry, crs_of, paths, groups, grids, strict=True)
     return [Tile(*row) for row in rows]
 
 
@@ -203,8 +233,29 @@ def _time(value: Any, tile_id: str) -> datetime:
         ) from None
 
 
+def _read_grid(text: Any, crs: str, tile_id: str) -> PixelGrid | None:
+    """Read a grid off a table: six numbers of the transform, then height and width, as JSON."""
+    if not isinstance(text, str) or not text:  # None, or NaN of a table
+        return None
+    try:
+        numbers = [float(v) for v in json.loads(text)]
+        if len(numbers) != 8 or not all(map(math.isfinite, numbers)):
+            raise ValueError
+    except (ValueError, TypeError):
+        raise TileError(
+            f"Tile {tile_id!r}: a pixel grid is six numbers of a transform, height and width, as "
+            f"'[30, 0, 600000, 0, -30, 5400000, 100, 200]', got {text[:80]!r}."
+        ) from None
+    a, b, c, d, e, f, height, width = numbers
+    return PixelGrid(crs, (a, b, c, d, e, f), (int(height), int(width)))
+
+
 def tile_frame(tiles: Sequence[Tile]) -> "gpd.GeoDataFrame":
-    """Lay tiles out as a table: id, acquired, crs, path, group, geometry (EPSG:4326)."""
+    """Lay tiles out as a table: id, acquired, crs, path, group, geometry (EPSG:4326).
+
+    Where the grid of a tile is known, a column ``grid`` holds it as JSON text: the six numbers of
+    the transform, then height and width in pixels.
+    """
     import geopandas as gpd
 
     columns: dict[str, list[object]] = {
@@ -214,4 +265,9 @@ def tile_frame(tiles: Sequence[Tile]) -> "gpd.GeoDataFrame":
         "path": [None if t.path is None else str(t.path) for t in tiles],
         "group": [t.group for t in tiles],
     }
+    if any(t.grid is not None for t in tiles):
+        columns["grid"] = [
+            None if t.grid is None else json.dumps([*t.grid.transform, *t.grid.shape])
+            for t in tiles
+        ]
     return gpd.GeoDataFrame(columns, geometry=[t.footprint for t in tiles], crs="EPSG:4326")

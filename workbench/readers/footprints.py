@@ -30,7 +30,7 @@ def read_footprints(entry: Entry) -> list[Tile]:
 
     Args:
         entry: Entry of layout "footprints": one file with the columns id, acquired and crs, and
-            group and path if there are any, as `tile_frame` writes it.
+            group, path and grid if there are any, as `tile_frame` writes it.
 
     Returns:
         Tiles in the order of the file.
@@ -41,7 +41,7 @@ def read_footprints(entry: Entry) -> list[Tile]:
         TileError: If a column is missing, or a footprint cannot be used.
     """
     frame = _read_vector(entry)
-    optional = {name: name for name in ("path", "group") if name in frame.columns}
+    optional = {name: name for name in ("path", "group", "grid") if name in frame.columns}
     if "crs" not in frame.columns:
         raise TileError(
             f"Entry {entry.name!r}: the footprints must have a column 'crs', the pixels' CRS.\n"
