@@ -24,6 +24,8 @@ from workbench.geo.grid import PixelGrid, Window
 if TYPE_CHECKING:
     import xarray as xr
 
+_GDAL = tuple(int(part) for part in rasterio.__gdal_version__.split(".")[:2])
+
 
 @dataclass(frozen=True)
 class RasterInfo:
@@ -231,8 +233,10 @@ def write_raster(
         raise TileError(f"Each band has one name, got {len(names)} for {len(bands)}: {path}.")
     blocks = {"blockxsize": block, "blockysize": block} if tiled else {}
     layout = {"driver": "GTiff", "interleave": interleave, "tiled": tiled, **blocks}
+    # Since GDAL 3.11 the COG driver has a choice, and takes that of a source by itself.
+    in_pixels = {"interleave": "pixel"} if _GDAL >= (3, 11) else {}
     profile: dict[str, Any] = {
-        **({"driver": "COG", "blocksize": max(block, 128)} if cog else layout),
+        **({"driver": "COG", "blocksize": max(block, 128), **in_pixels} if cog else layout),
         **({"compress": compress} if compress else {}),
         "count": len(bands),
         "dtype": bands.dtype.name,

@@ -108,7 +108,7 @@ def end_dates(plan: "gpd.GeoDataFrame", times: TileTimes, *, last: bool) -> "pd.
         tile: np.datetime64(pd.Timestamp(t).tz_convert(None), "s") for tile, (t, _) in _utc(times)
     }
     flat = [when[tile] for ids in plan["tile_ids"] for tile in ids]
-    ends = np.full(len(plan), np.datetime64("NaT"), dtype="datetime64[s]")
+    ends = np.full(len(plan), np.datetime64("NaT", "s"))
     if flat:
         starts = (np.cumsum(lengths) - lengths)[lengths > 0]
         least_or_most = np.maximum if last else np.minimum
