@@ -52,6 +52,20 @@ def html_table(header: Sequence[str], rows: Sequence[Sequence[str]], caption: st
     )
 
 
+def plain_line(text: str) -> str:
+    r"""Text of unknown origin as one line for a terminal: what is not seen or moves is escaped.
+
+    Control characters, line ends and marks that turn the direction of writing become escapes.
+
+    Example:
+        >>> plain_line("a\nb\x1b[2J"), plain_line("\u202etxt")
+        ('a\\nb\\x1b[2J', '\\u202etxt')
+    """
+    return "".join(
+        c if c == " " or c.isprintable() else c.encode("unicode_escape").decode() for c in text
+    )
+
+
 def some(values: Sequence[Any], most: int = 4) -> str:
     """Name the first of many, and count the rest.
 

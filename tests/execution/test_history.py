@@ -6,6 +6,7 @@ from workbench.errors import NotebookRunError
 from workbench.execution import RunRecord, StepRecord, list_runs
 from workbench.execution.history import remove_run, summary
 from workbench.execution.lock import run_lock
+from workbench.execution.sweeps import Member, begin_sweep
 
 
 def make_run(folder, status="ok", started="2026-11-01T10:00:00+00:00", **parameters):
@@ -54,6 +55,6 @@ def test_a_sweep_is_removed_whole_and_a_folder_that_is_no_run_is_not(tmp_path):
     make_run(tmp_path / "sweep" / "seed=1")
     with pytest.raises(NotebookRunError, match=r"has no run\.json"):
         remove_run(tmp_path / "sweep")
-    (tmp_path / "sweep" / "sweep.json").write_text("{}")
+    begin_sweep(tmp_path / "sweep", "chain.yaml", [Member("seed=1", {"seed": "1"}, {})])
     remove_run(tmp_path / "sweep")
     assert not (tmp_path / "sweep").exists()

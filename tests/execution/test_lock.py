@@ -1,6 +1,8 @@
 import json
+import os
 import subprocess
 import sys
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -60,7 +62,9 @@ def test_a_holder_on_another_machine_counts_while_it_is_heard_of(tmp_path, silen
     (tmp_path / "run.lock").touch()
     beat = (datetime.now(UTC) - timedelta(seconds=silent)).isoformat()
     value = {"pid": 1, "host": "far-away", "command": "workbench run", "started": beat}
-    (tmp_path / "holder.json").write_text(json.dumps(value | {"heartbeat": beat, "job": "17"}))
+    path = tmp_path / "holder.json"
+    path.write_text(json.dumps(value | {"heartbeat": beat, "job": "17"}))
+    os.utime(path, (time.time() - silent,) * 2)
     assert (living_holder(tmp_path) is not None) is held
     if held:
         with (

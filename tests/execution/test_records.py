@@ -1,6 +1,9 @@
 import json
 from datetime import datetime
 
+import pytest
+
+from workbench.errors import NotebookRunError
 from workbench.execution.records import (
     CellRecord,
     Failure,
@@ -9,26 +12,33 @@ from workbench.execution.records import (
     StepRecord,
     now,
     read_record,
+    record_or_reason,
 )
+
+ARTIFACT = {"path": "tables/a.bin", "kind": "file", "title": "", "bytes": 1, "sha256": "0"}
 
 
 def test_a_record_comes_back_as_it_was(tmp_path):
     cell = CellRecord(3, "train", "fit()", "failed", 1.5)
     record = StepRecord(
         "01", "a.ipynb", "failed", parameters={"a": [1, None]}, cells=[cell],
-        failure=Failure("ValueError", "bad", cell), artifacts=[{"path": "a"}], signal=15,
+        failure=Failure("ValueError", "bad", cell), artifacts=[ARTIFACT], signal=15,
     )  # fmt: skip
     record.write(tmp_path)
     assert read_record(tmp_path, "01") == record
 
 
-def test_what_is_no_record_of_ours_reads_as_none(tmp_path):
+def test_what_is_no_record_of_ours_is_refused_in_a_sentence(tmp_path):
     assert read_record(tmp_path, "01") is None
     path = StepRecord("01", "a.ipynb").write(tmp_path)
     good = json.loads(path.read_text())
     for bad in ("", "[]", "{", json.dumps({"step": "01"}), json.dumps(good | {"colour": 1})):
         path.write_text(bad)
-        assert read_record(tmp_path, "01") is None
+        with pytest.raises(NotebookRunError, match=r"01\.json is not the record of a step: "):
+            read_record(tmp_path, "01")
+        record, why = record_or_reason(tmp_path, "01")
+        assert record is None
+        assert why.startswith(f"{path} is not the record of a step: ")
 
 
 def test_a_failure_says_where_it_stopped():

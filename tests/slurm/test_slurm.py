@@ -11,7 +11,6 @@ import time
 from pathlib import Path
 
 import nbformat
-import psutil
 import pytest
 
 from workbench.errors import NotebookRunError
@@ -19,8 +18,7 @@ from workbench.execution import ChainTask, ClusterOptions, list_runs, submit
 from workbench.execution.cluster import cancel, queue_state
 from workbench.execution.history import summary
 from workbench.execution.lock import living_holder
-from workbench.execution.opening import read_run
-from workbench.execution.records import read_record
+from workbench.execution.records import read_record, read_run
 from workbench.execution.sweeps import expand_grid
 
 SCRIPT = Path(__file__).parent / "single_node.sh"
@@ -123,7 +121,7 @@ def start_again(job):
 
 def kernel_gone(folder):
     """Whether the kernel of the second step is gone."""
-    return not psutil.pid_exists(read_record(folder, "02_second").kernel)
+    return not read_record(folder, "02_second").kernel.is_alive()
 
 
 def log(folder):
@@ -139,8 +137,8 @@ def test_jobs_end_well_or_fail_and_say_so(chain):
     assert (good / "numbers.txt").is_file()
     assert (good / "index.html").is_file()
     assert wait_until(ended, bad).status == "failed"
-    step = read_run(bad)["steps"][1]
-    assert step["failure"]["message"] == "unlucky"
+    step = read_run(bad).steps[1]
+    assert step.failure.message == "unlucky"
     assert {run.name: run.status for run in list_runs("runs")} == {"good": "ok", "bad": "failed"}
 
 

@@ -13,8 +13,10 @@ from workbench.commands.run_display import STYLES
 from workbench.execution import compare_runs, list_runs
 from workbench.execution.cluster import cancel as cancel_job
 from workbench.execution.history import COLUMNS, remove_run, summary
-from workbench.execution.opening import read_run, steps_of
+from workbench.execution.opening import steps_and_faults
+from workbench.execution.records import read_run
 from workbench.execution.run_comparison_page import write_comparison
+from workbench.showing import plain_line
 
 app = typer.Typer(help="Runs: list, show, compare, cancel and remove them.", no_args_is_help=True)
 
@@ -50,16 +52,18 @@ def list_all(folder: Folder = RUNS) -> None:
 def show(name: str, folder: Folder = RUNS) -> None:
     """Print the record of one run: parameters, provenance, steps, numbers, what to open."""
     run_dir = _find(name, folder)
-    value, state = read_run(run_dir), summary(run_dir)
+    run, state = read_run(run_dir), summary(run_dir)
     table = Table(box=None, show_header=False, pad_edge=False)
     facts = [("run", str(run_dir)), ("status", f"{state.status} {state.detail}".strip())]
-    facts += [("chain", value["chain"]), ("command", value["command"])]
-    facts += [("began", value["started"]), ("ended", value["finished"])]
-    facts += [("seconds", f"{value['wall_seconds']:.1f}")]
-    facts += _code_and_machine(value["provenance"])
-    joules = value.get("energy_joules")
+    facts += [("chain", run.chain), ("command", run.command)]
+    facts += [("began", run.started), ("ended", run.finished)]
+    facts += [("seconds", f"{run.wall_seconds:.1f}")]
+    facts += _code_and_machine(run.provenance)
+    joules = run.energy_joules
     facts.append(("energy", "no GPU counted it" if joules is None else f"{joules:.0f} J"))
-    for step in steps_of(run_dir):
+    records, faults = steps_and_faults(run_dir)
+    facts += list(faults.items())
+    for step in records:
         cut_off = step.status == "running" and state.status != "running"
         status = "cut off" if cut_off else f"{step.status}, {step.wall_seconds:.1f} s"
         facts.append((step.step, f"{status}: {step.reason}"))
@@ -71,7 +75,7 @@ def show(name: str, folder: Folder = RUNS) -> None:
                 facts.append(("", f"{title}: {text}"))
         facts += [("", f"data: {k} {d['fingerprint']}") for k, d in step.data.items()]
     for key, text in facts:
-        table.add_row(key, Text(text, overflow="fold"))
+        table.add_row(Text(plain_line(key)), Text(plain_line(text), overflow="fold"))
     console = _console()
     console.print(table)
     if (run_dir / "index.html").is_file():
@@ -117,12 +121,19 @@ def remove(
     names: list[str],
     folder: Folder = RUNS,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Delete files too that no record of the run lists.")
+    ] = False,
 ) -> None:
-    """Delete runs, or sweeps with all their runs. One that is running is refused."""
+    """Delete runs, or sweeps with all their runs.
+
+    A run that is running is refused, and so is a folder that holds files which no run has made.
+    """
     for name in names:
         run_dir = _find(name, folder)
-        if yes or typer.confirm(f"Delete {run_dir} and everything in it?", abort=True):
-            remove_run(run_dir)
+        what = "everything in it" if everything else "all that its records list"
+        if yes or typer.confirm(f"Delete {run_dir}: {what}?", abort=True):
+            remove_run(run_dir, others=everything)
             typer.echo(f"{run_dir} is gone")
 
 
@@ -130,9 +141,9 @@ def _code_and_machine(provenance: dict[str, Any]) -> list[tuple[str, str]]:
     """What a run says of its code and its machine; what is not known is said or left out."""
     if not provenance:
         return []
-    commit = provenance["commit"]
-    changed = ", with changes that are not committed" if provenance["dirty"] else ""
+    commit = provenance.get("commit")
+    changed = ", with changes that are not committed" if provenance.get("dirty") else ""
     facts = [("commit", f"{commit}{changed}" if commit else "not in a git repository")]
-    facts.append(("lock", provenance["lock"] or "no requirements.lock"))
+    facts.append(("lock", provenance.get("lock") or "no requirements.lock"))
     known = [(name, provenance.get(name)) for name in MACHINE]
     return facts + [(name, str(value)) for name, value in known if value is not None]

@@ -5,7 +5,6 @@ from which the runner makes the step's record and the report its page. A noteboo
 writes to the same kind of folder, under the step name ``lab``.
 """
 
-import json
 import logging
 import math
 import os
@@ -17,8 +16,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 from workbench.errors import NotebookRunError
 from workbench.execution.files import write_json, write_text
 from workbench.execution.offline import external_references
+from workbench.execution.schemas import VERSION, StoredOutputs, read_stored
 from workbench.execution.stages import run_stage
-from workbench.files import opened_once, sha256_of, whole_file
+from workbench.files import opened_once, path_inside, sha256_of, whole_file
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -92,7 +92,7 @@ class RunFolder:
         Raises:
             NotebookRunError: If this run has no such table.
         """
-        path = self.root / "tables" / f"{name}.parquet"
+        path = path_inside(self.root, f"tables/{name}.parquet", what="A table of a run")
         if not path.is_file():
             known = sorted(p.stem for p in path.parent.glob("*.parquet"))
             raise NotebookRunError(
@@ -180,7 +180,7 @@ class RunFolder:
         outputs = read_outputs(self.root, self.step)
         outputs["metrics"] |= {name: _plain(value) for name, value in values.items()}
         write_json(path, outputs["metrics"])
-        write_json(outputs_path(self.root, self.step), outputs)
+        self._write(outputs)
         self._list(path, "metrics", "")
         return path
 
@@ -197,7 +197,7 @@ class RunFolder:
             "licence": entry.license,
             "citation": " ".join(entry.citation.split()),
         }
-        write_json(outputs_path(self.root, self.step), outputs)
+        self._write(outputs)
 
     def stage(
         self,
@@ -239,8 +239,9 @@ class RunFolder:
             raise NotebookRunError(
                 f"The name of an output must be letters, digits, '_', '-' and '.', got {name!r}."
             )
-        path = self.root / folder / f"{name}{suffix}"
-        relative = path.relative_to(self.root).as_posix()
+        relative = f"{folder}/{name}{suffix}"
+        path_inside(self.root, relative, what="An output")  # a link may lead out of the folder
+        path = self.root / relative
         for other in sorted((self.root / "records").glob("*.outputs.json")):
             step = other.name.removesuffix(".outputs.json")
             if step != self.step and any(
@@ -265,21 +266,37 @@ class RunFolder:
         }
         others = [a for a in outputs["artifacts"] if a["path"] != relative]
         outputs["artifacts"] = [*others, entry]
-        write_json(outputs_path(self.root, self.step), outputs)
+        self._write(outputs)
+
+    def _write(self, outputs: dict[str, Any]) -> None:
+        write_json(outputs_path(self.root, self.step), {**outputs, "version": VERSION})
 
 
 def outputs_path(root: Path, step: str) -> Path:
-    """Where a step's outputs are listed while it runs."""
-    return root / "records" / f"{step}.outputs.json"
+    """Where a step's outputs are listed while it runs.
+
+    Raises:
+        UnsafePathError: If the step's name leads out of the run folder.
+    """
+    return path_inside(root, f"records/{step}.outputs.json", what="The outputs of a step")
 
 
 def read_outputs(root: Path, step: str) -> dict[str, Any]:
-    """What a step has written so far: ``artifacts`` (list), ``metrics`` and ``data`` (dicts)."""
+    """What a step has written so far: ``artifacts`` (list), ``metrics`` and ``data`` (dicts).
+
+    Raises:
+        NotebookRunError: If the list is damaged.
+        UnsafePathError: If it names a file outside the run folder.
+    """
     path = outputs_path(root, step)
     if not path.is_file():
         return {"artifacts": [], "metrics": {}, "data": {}}
-    outputs: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return outputs
+    stored = read_stored(path, StoredOutputs, what="the list of a step's outputs")
+    for artifact in stored.artifacts:
+        for key in ("path", "preview"):
+            if isinstance(name := artifact.get(key), str):
+                path_inside(root, name, what=f"A path in {path.name}")
+    return {"artifacts": stored.artifacts, "metrics": stored.metrics, "data": stored.data}
 
 
 def _plain(value: Any) -> Any:

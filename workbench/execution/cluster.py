@@ -6,7 +6,6 @@ finished, and notebooks find their own checkpoints in the run folder.
 """
 
 import contextlib
-import json
 import os
 import shutil
 import signal
@@ -19,17 +18,46 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Literal
 
-from workbench.errors import NotebookRunError
+from pydantic import BaseModel, ConfigDict, Field
+
+from workbench.errors import NotebookRunError, WorkbenchError
 from workbench.execution.files import require_writable, write_json, write_text
 from workbench.execution.lock import living_holder
-from workbench.execution.records import RunRecord, now
+from workbench.execution.processes import ProcessIdentity
+from workbench.execution.records import RunRecord, now, read_run
+from workbench.execution.removal import remove_inside
 from workbench.execution.runs import RunOptions, prepare_run, run_chain
+from workbench.execution.schemas import VERSION, Version, read_stored
 
 SIGNAL_SECONDS = 60
 """So long before its time limit a job is told, stops its kernels and is put back into the queue."""
 
 TIMES_OUT = 20
 """How often a job that reaches its time limit is put back into the queue."""
+
+SQUEUE_SECONDS = 20.0
+"""Time that Slurm has to answer a question."""
+
+MOST_IDS = 5000
+"""Jobs that are asked for by their ids; for more, Slurm is asked for all that it knows."""
+
+OVER = {"COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY", "DEADLINE"}
+OVER |= {"BOOT_FAIL", "REVOKED"}
+"""States of Slurm in which a job does not come back."""
+
+
+class StoredJob(BaseModel):
+    """``cluster.json``."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    cluster: Literal["slurm", "local"]
+    job: str = Field(pattern=r"^[0-9]+(_[0-9]+)?$")
+    submitted: str = ""
+    logs: str = ""
+    process: ProcessIdentity | None = None
+    """The process of a local job."""
+    version: Version = 1
 
 
 @dataclass(frozen=True)
@@ -73,7 +101,7 @@ class ChainTask:
 
         def leave(number: int, frame: FrameType | None) -> None:
             told.append(number)
-            os.kill(os.getpid(), signal.SIGTERM)
+            signal.raise_signal(signal.SIGTERM)
 
         signal.signal(signal.SIGUSR2, leave)
         try:
@@ -128,7 +156,10 @@ def submit(tasks: Iterable[ChainTask], options: ClusterOptions, *, logs: str | P
         ) from error
     for task, job in zip(tasks, jobs, strict=True):
         value = {"cluster": options.cluster, "job": job.job_id, "submitted": now()}
-        value["logs"] = str(Path(logs).resolve())
+        value |= {"logs": str(Path(logs).resolve()), "version": VERSION}
+        if options.cluster == "local":
+            process = ProcessIdentity.of(int(job.job_id))
+            value["process"] = process.to_json() if process is not None else None
         write_json(Path(task.run_dir) / "cluster.json", value)
     return [str(job.job_id) for job in jobs]
 
@@ -165,14 +196,14 @@ def _swapped(run_dir: Path, run: RunRecord) -> str | None:
     """Write the record of a queued run before a job could; give the text of an earlier one."""
     path = run_dir / "run.json"
     before = path.read_text(encoding="utf-8") if path.is_file() else None
-    (run_dir / "cluster.json").unlink(missing_ok=True)
+    remove_inside(run_dir, ["cluster.json"])
     run.write(run_dir)
     return before
 
 
 def _restore(run_dir: Path, text: str | None) -> None:
     if text is None:
-        (run_dir / "run.json").unlink(missing_ok=True)
+        remove_inside(run_dir, ["run.json"])
     else:
         write_text(run_dir / "run.json", text)
 
@@ -240,45 +271,146 @@ def _refusal(error: Exception) -> str:
     return (lines or str(error).splitlines() or [type(error).__name__])[0].strip()
 
 
-def queue_state(run_dir: Path) -> tuple[str, str] | None:
-    """The job of a run folder, and its state as the cluster tells it.
+class JobStates:
+    """The cluster's answer on the jobs of several runs, asked for once and only if it is needed.
 
-    Returns:
-        Id of the job and ``PENDING``, ``RUNNING``, … or ``""`` if it has left the queue; None if
-        the run was not submitted, or if the cluster cannot be asked from here.
+    Args:
+        run_dirs: Folders of the runs.
     """
-    try:
-        value = json.loads((run_dir / "cluster.json").read_text(encoding="utf-8"))
-        cluster, job = value["cluster"], str(value["job"])
-    except (OSError, ValueError, KeyError):
-        return None
-    if cluster == "local":
-        return job, "RUNNING" if Path(f"/proc/{job}").exists() and not _is_zombie(job) else ""
-    if shutil.which("squeue") is None:
-        return None
-    command = ["squeue", "--noheader", "--format=%T", "--states=all", f"--jobs={job}"]
-    answer = _asked_twice(command)
-    if answer.returncode:  # squeue calls a job that it has forgotten invalid
-        return (job, "") if "Invalid job id" in answer.stderr else None
-    states = answer.stdout.split()
-    over = {"COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY"}
-    return job, "" if not states or states[0] in over else states[0]
+
+    def __init__(self, run_dirs: Iterable[Path]) -> None:
+        self._run_dirs = list(run_dirs)
+        self._slurm: dict[str, str] | None = None
+        self._problem = ""
+
+    def of(self, run_dir: Path) -> tuple[str, str] | None:
+        """The job of a run, and its state as the cluster tells it.
+
+        Returns:
+            Id of the job and ``PENDING``, ``RUNNING``, … or ``""`` if it has left the queue; None
+            if the run was not submitted, or if nobody here can tell.
+        """
+        try:
+            stored = _stored_job(run_dir)
+        except WorkbenchError:
+            return None
+        if stored is None:
+            return None
+        if stored.cluster == "local":
+            state = _local_state(stored)
+            return None if state is None else (stored.job, state)
+        if shutil.which("squeue") is None:
+            return None
+        if self._slurm is None:
+            self._ask(stored.job)
+        return None if self._problem else (stored.job, (self._slurm or {}).get(stored.job, ""))
+
+    def problem(self, run_dir: Path) -> str:
+        """Why `of` could not tell the state of a job, in a sentence; empty if it could."""
+        try:
+            stored = _stored_job(run_dir)
+        except WorkbenchError as error:
+            return str(error).splitlines()[0]
+        if stored is None or self.of(run_dir) is not None:
+            return ""
+        if stored.cluster == "local":
+            return _untold(stored)
+        return self._problem or f"there is no squeue here to ask for job {stored.job}"
+
+    def _ask(self, *more: str) -> None:
+        """Ask Slurm once for all jobs of runs that have not ended."""
+        ids = dict.fromkeys(more)
+        for run_dir in self._run_dirs:
+            with contextlib.suppress(WorkbenchError):
+                stored = _stored_job(run_dir)
+                if stored is not None and stored.cluster == "slurm" and _may_go_on(run_dir):
+                    ids[stored.job] = None
+        self._slurm = {}
+        command = ["squeue", "--noheader", "--array", "--format=%i %T", "--states=all"]
+        if len(ids) <= MOST_IDS:
+            command.append(f"--jobs={','.join(ids)}")
+        try:
+            answer = _asked_twice(command)
+        except subprocess.TimeoutExpired:
+            self._problem = f"squeue did not answer within {SQUEUE_SECONDS:g} s"
+            return
+        except OSError as error:
+            self._problem = f"squeue cannot be run: {error.strerror}"
+            return
+        if answer.returncode and "Invalid job id" not in answer.stderr:  # one it has forgotten
+            lines = answer.stderr.strip().splitlines()
+            why = lines[0] if lines else f"exit code {answer.returncode}"
+            self._problem = f"squeue could not answer: {why}"
+            return
+        for line in answer.stdout.splitlines():
+            job, _, state = line.strip().partition(" ")
+            self._slurm.setdefault(job, "" if state in OVER else state)
+
+
+def _stored_job(run_dir: Path) -> StoredJob | None:
+    """What ``cluster.json`` tells; None if the run was not submitted.
+
+    Raises:
+        NotebookRunError: If the file is damaged.
+    """
+    path = run_dir / "cluster.json"
+    return read_stored(path, StoredJob, what="the record of a job") if path.exists() else None
+
+
+def _may_go_on(run_dir: Path) -> bool:
+    return read_run(run_dir).status in {"queued", "running", "killed"}
+
+
+def _local_state(job: StoredJob) -> str | None:
+    """State of a process that was submitted on this machine; None if it cannot be told."""
+    if job.process is not None:
+        if not job.process.is_here:
+            return None
+        return "RUNNING" if job.process.is_alive() else ""
+    if job.version > 1:
+        return ""  # it had ended before its record was written
+    is_free = job.job.isdecimal() and ProcessIdentity.of(int(job.job)) is None
+    return "" if is_free else None
+
+
+def _untold(job: StoredJob) -> str:
+    """Why the state of a local job cannot be told, or its process signalled."""
+    if job.process is not None:
+        return f"its process {job.job} belongs to {job.process.host}: ask there"
+    return (
+        f"its record, of an older version, names process {job.job} only by number, which may be "
+        "another process by now: nothing is signalled; look at it yourself"
+    )
+
+
+def queue_state(run_dir: Path) -> tuple[str, str] | None:
+    """The job of one run, and its state as the cluster tells it, as `JobStates.of` gives it."""
+    return JobStates([run_dir]).of(run_dir)
+
+
+def ask_cluster(run_dirs: Iterable[Path]) -> JobStates:
+    """The states of the jobs of several runs, for one question to the cluster at most."""
+    return JobStates(run_dirs)
 
 
 def _asked_twice(command: list[str]) -> "subprocess.CompletedProcess[str]":
     """Ask Slurm, and once more if it is too busy to answer."""
-    answer = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+
+    def ask() -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=SQUEUE_SECONDS,
+            check=False,
+        )
+
+    answer = ask()
     if answer.returncode and "Invalid job id" not in answer.stderr:
         time.sleep(1)
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+        answer = ask()
     return answer
-
-
-def _is_zombie(pid: str) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except (OSError, IndexError):
-        return True
 
 
 def cancel(run_dir: Path) -> str:
@@ -288,15 +420,28 @@ def cancel(run_dir: Path) -> str:
         The id of the job.
 
     Raises:
-        NotebookRunError: If the run is no job, or has ended.
+        NotebookRunError: If the run is no job or has ended, if Slurm does not answer, or if the
+            process of a local job cannot be told from others. Nothing is signalled then.
     """
-    found = queue_state(run_dir)
-    if found is None or not found[1]:
+    jobs = JobStates([run_dir])
+    job, stored = jobs.of(run_dir), _stored_job(run_dir)
+    if job is None and (problem := jobs.problem(run_dir)):
+        raise NotebookRunError(f"{run_dir} cannot be cancelled: {problem}.")
+    if job is None or not job[1] or stored is None:
         raise NotebookRunError(f"{run_dir} must be a job in a queue to be cancelled, but is none.")
-    job, _ = found
-    value = json.loads((run_dir / "cluster.json").read_text(encoding="utf-8"))
-    if value["cluster"] == "local":
-        os.kill(int(job), signal.SIGTERM)
-    else:
-        subprocess.run(["scancel", job], check=True, timeout=60)
-    return job
+    if stored.cluster == "local":
+        if stored.process is None or not stored.process.send(signal.SIGTERM):
+            raise NotebookRunError(f"{run_dir} has ended: its process {stored.job} is gone.")
+        return stored.job
+    command = ["scancel", stored.job]
+    try:
+        answer = subprocess.run(
+            command, capture_output=True, text=True, timeout=SQUEUE_SECONDS, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        late = isinstance(error, subprocess.TimeoutExpired)
+        why = f"did not answer within {SQUEUE_SECONDS:g} s" if late else f"cannot be run: {error}"
+        raise NotebookRunError(f"{run_dir} was not cancelled: scancel {why}.") from None
+    if answer.returncode:
+        raise NotebookRunError(f"{run_dir} was not cancelled: {answer.stderr.strip()[:300]}")
+    return stored.job

@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from workbench.execution.artifacts import STEP_VARIABLE, outputs_path, read_outputs
+from workbench.errors import NotebookRunError
+from workbench.execution.artifacts import STEP_VARIABLE, read_outputs
 from workbench.execution.devices import energy_used, gpus
 from workbench.execution.files import write_text
 from workbench.execution.html import notebook_html
@@ -24,7 +25,8 @@ from workbench.execution.lock import HEARTBEAT_SECONDS
 from workbench.execution.outcome import CellWatch, outcome
 from workbench.execution.parameters import check_parameters, declared_parameters
 from workbench.execution.provenance import provenance
-from workbench.execution.records import StepRecord, now, read_record
+from workbench.execution.records import StepRecord, now, record_or_reason
+from workbench.execution.removal import other_names, remove_inside, require_own_places
 from workbench.execution.source import code_hash, notebook_title, read_cells
 from workbench.execution.stopping import Limits, Stopper, end_orphan
 
@@ -79,6 +81,7 @@ def run_job(job: Job, stopper: Stopper) -> StepRecord:
 
     given = job.parameters | run_dir_parameter(job.notebook, job.run_dir)
     resolved = check_parameters(job.notebook, given)
+    before = other_names(job.run_dir)
     record = _begin(job, given, resolved)
     started, counters = time.monotonic(), gpus()
     with _logs(job.run_dir, record) as (stdout, stderr):
@@ -88,6 +91,8 @@ def run_job(job: Job, stopper: Stopper) -> StepRecord:
             _execute(job, record, control, stdout, stderr)
     record.finished, record.wall_seconds = now(), round(time.monotonic() - started, 3)
     record.energy_joules = energy_used(counters, gpus())
+    if before <= set(record.made):  # the folder holds nothing but runs
+        record.made = sorted(other_names(job.run_dir))
     _finish(job, record)
     return record
 
@@ -119,17 +124,29 @@ def run_dir_parameter(notebook: Path, run_dir: Path) -> dict[str, str]:
     return {"run_dir": os.path.relpath(run_dir, notebook.parent)}
 
 
+def _left_by(job: Job, earlier: StepRecord | None) -> list[str]:
+    """What an earlier run of a step has listed as its own, as paths in the run folder."""
+    listed = list(earlier.artifacts) if earlier is not None else []
+    try:
+        listed += read_outputs(job.run_dir, job.step)["artifacts"]
+    except NotebookRunError as error:
+        log.warning("%s", str(error).splitlines()[0])
+    paths = [artifact["path"] for artifact in listed]
+    return [*dict.fromkeys(paths), f"records/{job.step}.outputs.json"]
+
+
 def _begin(job: Job, given: dict[str, Any], resolved: dict[str, Any]) -> StepRecord:
     """Clear what an earlier run of this step left, and write the record with status running."""
-    earlier = read_record(job.run_dir, job.step)
-    left = read_outputs(job.run_dir, job.step)["artifacts"]
-    if earlier is not None:
-        left += earlier.artifacts
-        if earlier.status == "running" and end_orphan(earlier.kernel):
-            log.warning("%s: the kernel of the run that was cut off was ended", job.step)
-    for artifact in left:
-        (job.run_dir / artifact["path"]).unlink(missing_ok=True)
-    outputs_path(job.run_dir, job.step).unlink(missing_ok=True)
+    earlier, fault = record_or_reason(job.run_dir, job.step)
+    if fault:
+        log.warning("%s", fault)
+    cut_off = earlier is not None and earlier.status == "running"
+    if earlier is not None and cut_off and end_orphan(earlier.kernel, job.step):
+        log.warning("%s: the kernel of the run that was cut off was ended", job.step)
+    executed, page = f"notebooks/{job.step}.ipynb", f"notebooks/{job.step}.html"
+    error_log = f"logs/{job.step}.stderr.log"
+    require_own_places(job.run_dir, (executed, page, error_log, f"logs/{job.step}.stdout.log"))
+    remove_inside(job.run_dir, _left_by(job, earlier))
     cells = read_cells(job.notebook)
     record = StepRecord(
         step=job.step,
@@ -146,9 +163,10 @@ def _begin(job: Job, given: dict[str, Any], resolved: dict[str, Any]) -> StepRec
         code_cells=sum(cell.is_executed for cell in cells),
         seeds={k: v for k, v in resolved.items() if k.endswith("seed") and isinstance(v, int)},
         provenance=provenance(job.notebook),
-        executed=f"notebooks/{job.step}.ipynb",
-        page=f"notebooks/{job.step}.html",
-        log=f"logs/{job.step}.stderr.log",
+        executed=executed,
+        page=page,
+        log=error_log,
+        made=list(earlier.made) if earlier is not None else [],
     )
     record.write(job.run_dir)
     return record
@@ -159,7 +177,7 @@ def _logs(run_dir: Path, record: StepRecord) -> Iterator[tuple[IO[str], IO[str]]
     folder = run_dir / "logs"
     folder.mkdir(parents=True, exist_ok=True)
     error_log = run_dir / record.log
-    error_log.unlink(missing_ok=True)
+    remove_inside(run_dir, [record.log, f"logs/{record.step}.stdout.log"])
     with (
         (folder / f"{record.step}.stdout.log").open("w", encoding="utf-8") as stdout,
         error_log.open("a", encoding="utf-8") as stderr,  # the kernel's process writes here too
@@ -177,7 +195,7 @@ def _execute(
 
     def began() -> None:
         limits.cell_began()
-        record.kernel = control.pid
+        record.kernel = control.identity
         record.heartbeat = now()
         record.write(job.run_dir)
         if job.on_cell is not None:
@@ -206,7 +224,11 @@ def _execute(
 
 
 def _finish(job: Job, record: StepRecord) -> None:
-    """Correct the executed notebook, write its HTML, collect the outputs; the record comes last."""
+    """Correct the executed notebook, write its HTML, collect the outputs; the record comes last.
+
+    Raises:
+        NotebookRunError: If the notebook damaged the list of its own outputs.
+    """
     outputs = read_outputs(job.run_dir, job.step)
     record.artifacts, record.metrics = outputs["artifacts"], outputs["metrics"]
     record.data = outputs["data"]

@@ -20,6 +20,8 @@ from typing import IO, Any
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 
+from workbench.execution.processes import ProcessIdentity
+
 GRACE_SECONDS = 5.0
 """Time between interrupting a kernel, so that it can clean up, and killing it."""
 
@@ -51,9 +53,9 @@ class KernelControl:
         return type("OwnKernelManager", (_OwnKernelManager,), {"control": self})
 
     @property
-    def pid(self) -> int | None:
-        """Process id of the kernel while it runs."""
-        return self._process.group if self._process is not None else None
+    def identity(self) -> ProcessIdentity | None:
+        """The process of the kernel while it runs."""
+        return self._process.identity if self._process is not None else None
 
     def connection_file(self) -> str:
         """Path of the file in which the kernel finds its sockets."""
@@ -140,6 +142,8 @@ class _Process:
 
     def __init__(self, provisioner: Any) -> None:
         self.group: int | None = provisioner.pgid
+        pid = provisioner.process.pid
+        self.identity = ProcessIdentity.of(pid)
         self._popen = provisioner.process
 
     def exit_code(self) -> int | None:

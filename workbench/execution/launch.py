@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from workbench.errors import NotebookRunError
+from workbench.execution.processes import ProcessIdentity, end_group
 from workbench.progress import PROGRESS_LINE, ProgressBar, in_notebook
 
 LAST_LINES = 20
@@ -81,7 +82,7 @@ def run_torchrun(
                 continue
             said[int(marked[1])].append(marked[2])
             follow(marked[2] if marked[1] == "0" else f"process {marked[1]}: {marked[2]}")
-        code = process.wait()
+        code = end_group(process)
     if code:
         raise NotebookRunError(_failure(arguments, processes, code, said, "\n".join(launcher)))
     return list(said[0])[-LAST_LINES:]
@@ -142,11 +143,8 @@ def _telling(lines: list[str]) -> list[str]:
 
 def _end(process: "subprocess.Popen[str]") -> None:
     """Interrupt the launcher, which ends its processes; kill the whole group if it does not."""
-    if process.poll() is None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGTERM)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=GRACE_SECONDS)
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    if process.returncode is None:
+        process_identity = ProcessIdentity.of(process.pid)
+        if process_identity is not None:
+            process_identity.send_to_group(signal.SIGTERM)
+        end_group(process, grace_seconds=GRACE_SECONDS)

@@ -5,15 +5,16 @@ table by its first rows, a page in a frame that cannot reach the notebook.
 """
 
 import base64
-import json
+import logging
 import re
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import Any, Literal
 
-from workbench.errors import NotebookRunError
-from workbench.execution.records import StepRecord, read_record
+from workbench.errors import WorkbenchError
+from workbench.execution.records import StepRecord, read_record, read_run
+from workbench.execution.schemas import is_plain_name
 from workbench.files import opened_once
 from workbench.showing import html_table
 
@@ -26,34 +27,47 @@ FRAME_HEIGHT = 640
 """Height of a page in a notebook, CSS pixels."""
 
 
-def read_run(run_dir: Path) -> dict[str, Any]:
-    """Read ``run.json``.
+log = logging.getLogger(__name__)
+
+
+def step_names(run_dir: Path) -> list[str]:
+    """The steps of a run, in the order of the chain, then those that its ``run.json`` lacks.
 
     Raises:
-        NotebookRunError: If the folder holds no run.
+        NotebookRunError: If the folder holds no run, or ``run.json`` is damaged.
     """
-    try:
-        value: dict[str, Any] = json.loads((run_dir / "run.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise NotebookRunError(
-            f"{run_dir} must be the folder of a run, but has no run.json.\n"
-            f"`workbench runs list --folder {run_dir.parent}` shows what there is."
-        ) from None
-    except ValueError as error:
-        raise NotebookRunError(f"{run_dir / 'run.json'} is not readable: {error}.") from error
-    return value
+    names = [step.step for step in read_run(run_dir).steps]
+    files = (run_dir / "records").glob("*.json")
+    kept = sorted(p.stem for p in files if not p.stem.endswith((".outputs", ".stage")))
+    return names + [name for name in kept if name not in names and is_plain_name(name)]
+
+
+def steps_and_faults(run_dir: Path) -> tuple[list[StepRecord], dict[str, str]]:
+    """The full records of a run's steps, and in one line why others cannot be used, by step.
+
+    Raises:
+        NotebookRunError: If the folder holds no run, or ``run.json`` is damaged.
+    """
+    records, faults = [], {}
+    for name in step_names(run_dir):
+        try:
+            if (record := read_record(run_dir, name)) is not None:
+                records.append(record)
+        except WorkbenchError as error:
+            faults[name] = str(error).splitlines()[0]
+    return records, faults
 
 
 def steps_of(run_dir: Path) -> list[StepRecord]:
-    """The full records of a run's steps, in the order of the chain.
+    """The full records of a run's steps, in the order of the chain; a damaged one is logged.
 
     Raises:
-        NotebookRunError: If the folder holds no run.
+        NotebookRunError: If the folder holds no run, or ``run.json`` is damaged.
     """
-    names = [step["step"] for step in read_run(run_dir)["steps"]]
-    found = sorted(p.stem for p in (run_dir / "records").glob("*.json") if ".outputs" not in p.name)
-    names += [name for name in found if name not in names]
-    return [record for name in names if (record := read_record(run_dir, name)) is not None]
+    records, faults = steps_and_faults(run_dir)
+    for fault in faults.values():
+        log.warning("%s", fault)
+    return records
 
 
 @dataclass(frozen=True)

@@ -4,19 +4,37 @@ The record of a step is written when it starts (status ``running``), at every ce
 when it ends; a record that still says ``running`` after its process is gone was cut off.
 """
 
+import contextlib
 import dataclasses
 import json
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from pydantic import BaseModel, ConfigDict, Field, RootModel
+
+from workbench.errors import NotebookRunError, WorkbenchError
 from workbench.execution.files import write_json
+from workbench.execution.processes import ProcessIdentity
+from workbench.execution.schemas import (
+    VERSION,
+    Artifacts,
+    DataUses,
+    Name,
+    NotNegative,
+    Provenance,
+    Version,
+    read_stored,
+)
+from workbench.files import path_inside
 from workbench.showing import html_table, text_table
 
 Status = Literal["queued", "running", "ok", "failed", "timeout", "killed", "dead_kernel", "skipped"]
 
+STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 
 STEP_COLUMNS = ("step", "status", "seconds", "why")
 
@@ -27,6 +45,8 @@ _writing = threading.Lock()
 class CellRecord:
     """One code cell that ran, or began to."""
 
+    __pydantic_config__ = STRICT
+
     number: int
     """Position among all cells of the notebook as written, from 1."""
 
@@ -35,12 +55,16 @@ class CellRecord:
     """First line of its code."""
 
     status: Literal["running", "ok", "failed"]
-    seconds: float = 0.0
+    seconds: NotNegative = 0.0
+    left_out: str = ""
+    """What of its output the executed notebook does not hold, and where that is."""
 
 
 @dataclass
 class Failure:
     """Where and why a notebook stopped."""
+
+    __pydantic_config__ = STRICT
 
     error: str
     """Class of the exception, or ``timeout``, ``killed``, ``dead kernel``."""
@@ -61,7 +85,9 @@ class Failure:
 class StepRecord:
     """Everything needed to tell what a step did, and whether it need be done again."""
 
-    step: str
+    __pydantic_config__ = STRICT
+
+    step: Name
     notebook: str
     """Path as given, relative to the run's working directory where possible."""
 
@@ -87,12 +113,12 @@ class StepRecord:
     """When its process last said that it lives; every few seconds while it runs."""
 
     finished: str = ""
-    wall_seconds: float = 0.0
+    wall_seconds: NotNegative = 0.0
     attempt: int = 1
     """1, or more if it ran again because its kernel had died."""
 
-    kernel: int | None = None
-    """Process id of the kernel."""
+    kernel: ProcessIdentity | int | None = None
+    """The process of the kernel; a mere number in records of an older version."""
 
     cells: list[CellRecord] = field(default_factory=list)
     code_cells: int = 0
@@ -103,15 +129,15 @@ class StepRecord:
     exit_code: int | None = None
     """Exit code of the kernel; negative for the signal that ended it."""
 
-    artifacts: list[dict[str, Any]] = field(default_factory=list)
+    artifacts: Artifacts = field(default_factory=list)
     """Outputs listed by the notebook: path, kind, bytes, sha256 and more."""
 
     metrics: dict[str, Any] = field(default_factory=dict)
-    data: dict[str, dict[str, str]] = field(default_factory=dict)
+    data: DataUses = field(default_factory=dict)
     """Data sets used, with fingerprint, description, licence and citation."""
 
     seeds: dict[str, int] = field(default_factory=dict)
-    provenance: dict[str, Any] = field(default_factory=dict)
+    provenance: Provenance = field(default_factory=dict)
     """Commit, source hash, lock hash, package versions, device, driver, host, cores."""
 
     energy_joules: float | None = None
@@ -124,6 +150,20 @@ class StepRecord:
 
     external: int = 0
     """Files that the HTML would fetch from the network."""
+
+    made: list[str] = field(default_factory=list)
+    """Files and folders that appeared beside ours in the run folder while it ran."""
+
+    version: Version = VERSION
+
+    def paths(self) -> Iterator[str]:
+        """Every path in the run folder that the record names."""
+        yield from filter(None, (self.executed, self.page, self.log))
+        yield from self.made
+        for artifact in self.artifacts:
+            yield artifact["path"]
+            if artifact["kind"] == "page" and artifact.get("preview"):
+                yield artifact["preview"]
 
     def write(self, run_dir: Path) -> Path:
         """Write the record atomically into `run_dir`; threads take turns."""
@@ -161,6 +201,8 @@ class RunRecord:
 
     provenance: dict[str, Any] = field(default_factory=dict)
     """Code, packages and machine at the start of the run; each step has its own too."""
+
+    version: int = VERSION
 
     def rows(self) -> list[tuple[str, ...]]:
         """Step, status, seconds and reason of each step."""
@@ -220,24 +262,110 @@ def _in_short(step: dict[str, Any]) -> dict[str, Any]:
 
 
 def record_path(run_dir: Path, step: str) -> Path:
-    """Where the record of a step stands."""
-    return run_dir / "records" / f"{step}.json"
+    """Where the record of a step stands.
+
+    Raises:
+        UnsafePathError: If the step's name leads out of the run folder.
+    """
+    return path_inside(run_dir, f"records/{step}.json", what="The record of a step")
 
 
 def read_record(run_dir: Path, step: str) -> StepRecord | None:
-    """Read the record of a step; None if there is none, or if it is not one of ours."""
+    """Read the record of a step; None if there is none.
+
+    Raises:
+        NotebookRunError: If the file is damaged, foreign, or written by a newer version.
+        UnsafePathError: If it names a file outside the run folder.
+    """
     path = record_path(run_dir, step)
     if not path.is_file():
         return None
+    record = read_stored(path, RootModel[StepRecord], what="the record of a step").root
+    if record.step != step:
+        raise NotebookRunError(
+            f"{path} must be the record of step {step!r}, but is that of {record.step!r}.\n"
+            "Remove it: the step then runs again."
+        )
+    for name in record.paths():
+        path_inside(run_dir, name, what=f"A path in {path.name}")
+    return record
+
+
+def record_or_reason(run_dir: Path, step: str) -> tuple[StepRecord | None, str]:
+    """The record of a step, or None and in one line why it cannot be used; ``""`` if there is none.
+
+    Raises:
+        UnsafePathError: If it names a file outside the run folder.
+    """
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-        value["cells"] = [CellRecord(**cell) for cell in value["cells"]]
-        if failure := value["failure"]:
-            failure["cell"] = CellRecord(**failure["cell"]) if failure["cell"] else None
-            value["failure"] = Failure(**failure)
-        return StepRecord(**value)
-    except (ValueError, TypeError, KeyError):
-        return None  # written by another version: the step runs again
+        return read_record(run_dir, step), ""
+    except NotebookRunError as error:
+        return None, str(error).splitlines()[0]
+
+
+class ShortStep(BaseModel):
+    """A step as ``run.json`` tells of it."""
+
+    model_config = ConfigDict(strict=True, allow_inf_nan=False)
+
+    step: Name
+    notebook: str
+    status: Status
+    reason: str = ""
+    started: str = ""
+    finished: str = ""
+    wall_seconds: NotNegative = 0.0
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    metrics: dict[str, Any] = Field(default_factory=dict)
+    failure: Failure | None = None
+    outputs: dict[str, str] = Field(default_factory=dict)
+
+
+class StoredRun(BaseModel):
+    """``run.json``."""
+
+    model_config = ConfigDict(strict=True, allow_inf_nan=False)
+
+    name: str
+    title: str
+    chain: str
+    command: str
+    status: Status
+    parameters: dict[str, Any]
+    started: str
+    finished: str
+    wall_seconds: NotNegative
+    steps: list[ShortStep]
+    notes: list[StepNote] = Field(default_factory=list)
+    provenance: Provenance = Field(default_factory=dict)
+    energy_joules: NotNegative | None = None
+    version: Version = 1
+
+
+def read_run(run_dir: Path) -> StoredRun:
+    """Read ``run.json``.
+
+    Raises:
+        NotebookRunError: If the folder holds no run, or the file is damaged or of a newer version.
+    """
+    path = run_dir / "run.json"
+    if not path.is_file():
+        raise NotebookRunError(
+            f"{run_dir} must be the folder of a run, but has no run.json.\n"
+            f"`workbench runs list --folder {run_dir.parent}` shows what there is."
+        )
+    return read_stored(path, StoredRun, what="the record of a run")
+
+
+def step_states(run_dir: Path, stored: StoredRun) -> dict[str, str]:
+    """Status of each step of a run; while it runs, and if it was cut off, its own record says."""
+    states: dict[str, str] = {step.step: step.status for step in stored.steps}
+    if stored.status == "running":
+        for name in states:
+            with contextlib.suppress(WorkbenchError):
+                if (record := read_record(run_dir, name)) is not None:
+                    states[name] = record.status
+    return states
 
 
 def now() -> str:

@@ -25,7 +25,7 @@ THUMBNAIL_WIDTH = 520
 """Pixels; drawn at about half of it, so that it is sharp on dense screens."""
 
 GOOD = {"ok", "unchanged"}
-IDLE = {"skipped", "running", "would run"}
+IDLE = {"skipped", "running", "queued", "would run"}
 WORDS = {"dead_kernel": "dead kernel", "unchanged": "ok, unchanged"}
 
 log = logging.getLogger(__name__)
@@ -231,8 +231,8 @@ def _provenance_section(steps: Iterable[StepRecord]) -> str:
     for group in groups.values():
         values = dict(group[0].provenance)
         packages = values.pop("packages", {})
-        changed = {True: " with changes not committed", False: "", None: ""}[values.pop("dirty")]
-        values["commit"] = f"{values['commit'] or 'unknown'}{changed}"
+        changed = " with changes not committed" if values.pop("dirty", None) else ""
+        values["commit"] = f"{values.get('commit') or 'unknown'}{changed}"
         values["packages"] = ", ".join(f"{name} {v}" for name, v in packages.items())
         heading = f"<h3>{escape(', '.join(step.step for step in group))}</h3>"
         parts.append((heading if len(groups) > 1 else "") + _definitions(values))

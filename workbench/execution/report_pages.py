@@ -75,7 +75,7 @@ class InlinePages:
         return (
             f'<details class="page"><summary>{name}</summary>'
             f"<p>{link} {size}{warning}</p>"
-            f'<iframe title="{name}"></iframe>'
+            f'<iframe title="{name}" sandbox="allow-scripts allow-downloads"></iframe>'
             f'<script type="text/plain">{packed}</script></details>'
         )
 

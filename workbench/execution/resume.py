@@ -10,7 +10,7 @@ from workbench.catalog import Catalog, open_catalog
 from workbench.errors import CatalogError
 from workbench.execution.provenance import commit_of, source_hash
 from workbench.execution.records import StepRecord
-from workbench.files import sha256_of
+from workbench.files import path_inside, sha256_of
 
 INPUT_KINDS = {"table", "file"}
 """Kinds of output that later steps read; figures and pages are for people."""
@@ -123,7 +123,7 @@ def _output_change(record: StepRecord, run_dir: Path) -> str | None:
         if not name or not (run_dir / name).is_file():
             return f"its output {name or 'HTML'} is missing"
     for artifact in record.artifacts:
-        path = run_dir / artifact["path"]
+        path = path_inside(run_dir, artifact["path"], what="An output of a step")
         if not path.is_file():
             return f"its output {artifact['path']} is missing"
         if sha256_of(path) != artifact["sha256"]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.execution.history import summary
-from workbench.execution.opening import steps_of
+from workbench.execution.opening import steps_and_faults
 from workbench.execution.records import StepRecord
 from workbench.files import opened_once
 from workbench.showing import html_table, text_table
@@ -85,14 +85,18 @@ class RunComparison:
     figures: list[tuple[str, bool]]
     """Figures of both, and whether they are equal byte for byte."""
 
+    damaged: list[Difference] = field(default_factory=list)
+    """Steps whose record cannot be used in a run, and why; they are not compared."""
+
     @property
     def same_results(self) -> bool:
         """Whether tables and numbers are the same, whatever else differs."""
-        return not (self.metrics or self.tables or self.only_a or self.only_b)
+        return not (self.metrics or self.tables or self.only_a or self.only_b or self.damaged)
 
     def rows(self) -> list[tuple[str, str, str, str]]:
         """What differs, in four columns: kind, name, value of a, value of b."""
-        named = [*self.parameters, *self.provenance, *self.statuses, *self.metrics]
+        named = [*self.damaged, *self.parameters, *self.provenance, *self.statuses]
+        named += self.metrics
         rows = [(d.where, d.name, short(d.a), short(d.b)) for d in named]
         for table in self.tables:
             text = f"{table.changed_rows} rows differ, {table.only_a} only here"
@@ -134,8 +138,8 @@ def compare_runs(a: str | Path, b: str | Path) -> RunComparison:
         NotebookRunError: If a folder holds no run.
     """
     first, second = Path(a), Path(b)
-    ours = {step.step: step for step in steps_of(first)}
-    theirs = {step.step: step for step in steps_of(second)}
+    (left, our_faults), (right, their_faults) = map(steps_and_faults, (first, second))
+    ours, theirs = ({step.step: step for step in steps} for steps in (left, right))
     outputs = [_outputs(ours.values()), _outputs(theirs.values())]
     tables = sorted(p for p in outputs[0].keys() & outputs[1].keys() if outputs[0][p][0] == "table")
     equal = [p for p in tables if outputs[0][p] == outputs[1][p]]
@@ -161,6 +165,10 @@ def compare_runs(a: str | Path, b: str | Path) -> RunComparison:
         only_a=sorted(outputs[0].keys() - outputs[1].keys()),
         only_b=sorted(outputs[1].keys() - outputs[0].keys()),
         figures=[(path, outputs[0][path] == outputs[1][path]) for path in figures],
+        damaged=[
+            Difference("record", name, our_faults.get(name), their_faults.get(name))
+            for name in sorted(our_faults.keys() | their_faults.keys())
+        ],
     )
 
 

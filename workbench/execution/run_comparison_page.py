@@ -66,6 +66,7 @@ def write_comparison(
         f"<h1>{escape(names[0])} and {escape(names[1])}</h1>",
         _verdict(comparison),
         _legend(names),
+        _named("Records that cannot be used", comparison.damaged, names),
         _named("Parameters", comparison.parameters, names),
         _named("Code, machine and data", comparison.provenance, names),
         _named("Status of steps", comparison.statuses, names),

@@ -21,7 +21,7 @@ from workbench.execution.records import (
     StepNote,
     StepRecord,
     now,
-    read_record,
+    record_or_reason,
 )
 from workbench.execution.resume import inputs_of, reason_to_run
 from workbench.execution.schedule import Schedule
@@ -191,7 +191,7 @@ class ChainRun:
             reason: str | None = f"{waiting[0]} runs before it" if waiting else None
             if reason is None:
                 reason = self._reason(step, records)
-            record = read_record(self.run_dir, step.name)
+            record, _ = record_or_reason(self.run_dir, step.name)
             if reason is None and record is not None:
                 records[step.name] = record
                 self._note(run, step, "unchanged", self._unchanged(record))
@@ -245,7 +245,7 @@ class ChainRun:
             reason = f"needs {', '.join(missing)}" if missing else "the run was stopped"
             self._note(run, step, "skipped", reason)
             return StepRecord(step.name, str(step.notebook), "skipped", reason)
-        earlier = read_record(self.run_dir, step.name)
+        earlier, _ = record_or_reason(self.run_dir, step.name)
         if earlier is not None and self._reason(step, records) is None:
             self._note(run, step, "unchanged", self._unchanged(earlier))
             return earlier
@@ -291,8 +291,11 @@ class ChainRun:
         if self.options.force:
             return "asked for with --force"
         given = self.given[step.name] | run_dir_parameter(step.notebook, self.run_dir)
+        record, fault = record_or_reason(self.run_dir, step.name)
+        if fault:
+            return fault
         return reason_to_run(
-            read_record(self.run_dir, step.name),
+            record,
             self.run_dir,
             notebook=step.notebook,
             code=code_hash(read_cells(step.notebook)),

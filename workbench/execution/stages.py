@@ -21,7 +21,8 @@ from workbench.errors import NotebookRunError
 from workbench.execution.files import write_json
 from workbench.execution.provenance import source_hash
 from workbench.execution.records import now
-from workbench.files import sha256_of
+from workbench.execution.schemas import VERSION, StoredStage, read_stored
+from workbench.files import path_inside, sha256_of
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +38,8 @@ def run_stage(
     keep_partial: bool,
 ) -> Path:
     """Do what `RunFolder.stage` promises."""
-    folder, record = root / "stages" / step / name, root / "records" / f"{step}.{name}.stage.json"
+    folder = path_inside(root, f"stages/{step}/{name}", what="The folder of a stage")
+    record = path_inside(root, f"records/{step}.{name}.stage.json", what="The record of a stage")
     state = {
         "parameters": json.loads(json.dumps(dict(parameters), sort_keys=True)),
         "inputs": {str(path): checksum(Path(path)) for path in inputs},
@@ -53,25 +55,28 @@ def run_stage(
         shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
     make(folder)
-    write_json(record, {**state, "outputs": checksum(folder), "finished": now()})
+    done = {"outputs": checksum(folder), "finished": now(), "version": VERSION}
+    write_json(record, {**state, **done})
     return folder
 
 
 def _reason(record: Path, folder: Path, state: Mapping[str, Any]) -> str | None:
     """Why a stage must run, or None if its result still stands."""
-    try:
-        before = json.loads(record.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    if not record.is_file():
         return "not finished before"
-    for name in sorted(before["parameters"].keys() | state["parameters"].keys()):
-        a, b = before["parameters"].get(name), state["parameters"].get(name)
-        if a != b:
+    try:
+        before = read_stored(record, StoredStage, what="the record of a stage")
+    except NotebookRunError as error:
+        return str(error).splitlines()[0]
+    for name in sorted(before.parameters.keys() | state["parameters"].keys()):
+        a, b = before.parameters.get(name), state["parameters"].get(name)
+        if a != b or (name in before.parameters) != (name in state["parameters"]):
             return f"parameter {name} {a!r} -> {b!r}"
-    if before["inputs"] != state["inputs"]:
+    if before.inputs != state["inputs"]:
         return "an input has changed"
-    if before["source"] != state["source"]:
+    if before.source != state["source"]:
         return "the source of workbench has changed"
-    if not folder.is_dir() or checksum(folder) != before["outputs"]:
+    if not folder.is_dir() or checksum(folder) != before.outputs:
         return "its result is not as it was written"
     return None
 

@@ -1,15 +1,20 @@
 """Who may end a kernel, and why: a signal to this process, a time limit, or a run that is gone."""
 
 import contextlib
-import os
+import logging
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from types import FrameType
 from typing import Protocol
 
+from workbench.execution.processes import ProcessIdentity
+
 ORPHAN_SECONDS = 5.0
 """Time that a killed kernel is given to be gone."""
+
+log = logging.getLogger(__name__)
 
 
 class Stoppable(Protocol):
@@ -106,8 +111,13 @@ class Limits:
             self._timers[reason] = timer
 
 
-def end_orphan(pid: int | None) -> bool:
-    """Kill the kernel `pid` of a run that is gone, if it is still there and is a kernel of ours.
+def end_orphan(kernel: ProcessIdentity | int | None, step: str) -> bool:
+    """Kill the kernel of a run that is gone, if exactly that process is still there.
+
+    Args:
+        kernel: As the record of the run tells it. A mere number, as records of an older version
+            have, may be another process by now: it is never signalled, and that is logged.
+        step: Whose kernel it was, for the log.
 
     Returns:
         Whether one had to be killed. A kernel notices by itself within a second that its parent is
@@ -115,14 +125,28 @@ def end_orphan(pid: int | None) -> bool:
     """
     import psutil  # type: ignore[import-untyped]
 
-    if pid is None:
+    if isinstance(kernel, int):
+        log.warning(
+            "%s: its record, of an older version, names the kernel only by number (%d): nothing "
+            "was signalled; end it yourself if it still runs",
+            *(step, kernel),
+        )
+        return False
+    if kernel is None or not kernel.is_alive():
         return False
     try:
-        process = psutil.Process(pid)
-        if "ipykernel_launcher" not in process.cmdline() or os.getpgid(pid) != pid:
+        if not is_kernel(psutil.Process(kernel.pid).cmdline()):
             return False
-        os.killpg(pid, signal.SIGKILL)
-        process.wait(timeout=ORPHAN_SECONDS)
-    except (psutil.Error, ProcessLookupError, PermissionError):
+        if not kernel.send_to_group(signal.SIGKILL):
+            return False
+    except psutil.Error:
         return False
+    deadline = time.monotonic() + ORPHAN_SECONDS
+    while kernel.is_alive() and time.monotonic() < deadline:
+        time.sleep(0.02)
     return True
+
+
+def is_kernel(command: list[str]) -> bool:
+    """Whether a command line is that of a kernel which this package starts."""
+    return any("ipykernel_launcher" in part for part in command)

@@ -5,7 +5,6 @@ folder that is named by its values; ``sweep.json`` lists them, ``index.html`` co
 """
 
 import itertools
-import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,13 +15,15 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from workbench.errors import NotebookParameterError, NotebookRunError
+from workbench.errors import NotebookParameterError, NotebookRunError, WorkbenchError
 from workbench.execution.files import require_writable, write_json, write_text
-from workbench.execution.records import RunRecord, StepNote, StepRecord
+from workbench.execution.records import RunRecord, StepNote, StepRecord, StoredRun, read_run
 from workbench.execution.report_style import STYLE
 from workbench.execution.runs import ChainRun, RunOptions, Tell, given_gpus, prepare_run
+from workbench.execution.schemas import VERSION, StoredSweep, read_stored
 from workbench.execution.slots import Slots
 from workbench.execution.stopping import Stopper, stop_on_signals
+from workbench.files import path_inside
 
 NAME_LENGTH = 80
 """Longer names of members give way to their number."""
@@ -201,17 +202,39 @@ def begin_sweep(folder: Path, path: str | Path, members: Iterable[Member]) -> No
     """Write ``sweep.json``, by which the folder is known as a sweep."""
     require_writable(folder)
     listed = [{"name": member.name, "values": member.values} for member in members]
-    write_json(folder / "sweep.json", {"chain": str(path), "members": listed})
+    write_json(folder / "sweep.json", {"chain": str(path), "members": listed, "version": VERSION})
 
 
-def read_sweep(folder: Path) -> list[dict[str, Any]]:
-    """The members of a sweep: ``name``, ``values``, and ``run`` (its run.json; {} before that)."""
-    members: list[dict[str, Any]] = json.loads((folder / "sweep.json").read_text("utf-8"))[
-        "members"
-    ]
-    for member in members:
-        path = folder / member["name"] / "run.json"
-        member["run"] = json.loads(path.read_text("utf-8")) if path.is_file() else {}
+@dataclass(frozen=True)
+class MemberState:
+    """One run of a sweep as its folder tells."""
+
+    name: str
+    values: dict[str, str]
+    run: StoredRun | None
+    """Its ``run.json``; None before it began, or if it is damaged."""
+
+    fault: str = ""
+    """Why its record cannot be used."""
+
+
+def read_sweep(folder: Path) -> list[MemberState]:
+    """The members of a sweep, with what their records say; a damaged one hides no other.
+
+    Raises:
+        NotebookRunError: If ``sweep.json`` is missing or damaged.
+    """
+    sweep = read_stored(folder / "sweep.json", StoredSweep, what="the record of a sweep")
+    members = []
+    for member in sweep.members:
+        run, fault = None, ""
+        try:
+            path_inside(folder, f"{member.name}/run.json", what="A member of a sweep")
+            if (folder / member.name / "run.json").exists():
+                run = read_run(folder / member.name)
+        except WorkbenchError as error:
+            fault = str(error).splitlines()[0]
+        members.append(MemberState(member.name, member.values, run, fault))
     return members
 
 
@@ -219,11 +242,11 @@ def sweep_rows(folder: Path) -> list[dict[str, Any]]:
     """One row for each member: its values, status, seconds, and every number of its steps."""
     rows = []
     for member in read_sweep(folder):
-        row: dict[str, Any] = {"run": member["name"], **member["values"]}
-        row["status"] = member["run"].get("status", "not begun")
-        row["seconds"] = member["run"].get("wall_seconds")
-        for step in member["run"].get("steps", []):
-            row |= {f"{step['step']}: {name}": value for name, value in step["metrics"].items()}
+        row: dict[str, Any] = {"run": member.name, **member.values}
+        row["status"] = member.run.status if member.run else member.fault or "not begun"
+        row["seconds"] = member.run.wall_seconds if member.run else None
+        for step in member.run.steps if member.run else []:
+            row |= {f"{step.step}: {name}": value for name, value in step.metrics.items()}
         rows.append(row)
     return rows
 
