@@ -129,3 +129,22 @@ def rows(**columns):
 def test_manifests_that_cannot_be_used_are_refused(frame, message):
     with pytest.raises(ManifestError, match=message):
         acquisitions(frame)
+
+
+def test_a_group_flown_again_is_another_date():
+    """An orbit's name comes again days later; pieces without a group are not of one pass."""
+    frame = pd.DataFrame(
+        {
+            "location_id": ["a"] * 4 + ["b"] * 3,
+            "place": range(7),
+            "acquired": pd.to_datetime(
+                ["2023-06-01T10:00:00Z", "2023-06-01T10:00:04Z", "2023-06-28T10:00:00Z",
+                 "2023-06-01T10:20:00Z", "2023-06-01T10:00:00Z", "2023-06-01T10:30:00Z",
+                 "2023-06-01T10:00:00Z"]
+            ),
+            "group": ["orbit 65", "orbit 65", "orbit 65", "orbit 7", None, float("nan"), ""],
+        }
+    )  # fmt: skip
+    index = acquisitions(frame)
+    assert index.n_dates.tolist() == [3, 2]
+    assert index.date.tolist() == [0, 0, 1, 2, 0, 0, 1]

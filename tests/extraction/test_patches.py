@@ -11,6 +11,7 @@ import pytest
 import xarray as xr
 from geopandas.testing import assert_geodataframe_equal
 
+from workbench.datasets.acquisitions import acquisitions
 from workbench.errors import ManifestError, TileError, WorkbenchError
 from workbench.extraction import (
     PatchStore,
@@ -224,6 +225,22 @@ def test_tiles_of_one_pass_are_one_date(tmp_path):
     assert set(found.manifest.tile_id) == {"a", "c"}
     assert set(found.rejected.reasons) == {("same date",)}
     assert set(found.rejected.detail) == {"the same date as tile a"}
+    assert set(found.manifest.n_acquisitions) == set(plan.n_acquisitions) == {2}
+    assert set(acquisitions(found.manifest).n_dates) == {2}
+
+
+@pytest.mark.parametrize("missing", [None, float("nan"), ""], ids=repr)
+def test_tiles_without_a_group_are_not_one_pass(tmp_path, missing):
+    first, _ = raster_tile(tmp_path, "a", 1)
+    second, _ = raster_tile(tmp_path, "b", 1, second=5)
+    third, _ = raster_tile(tmp_path, "c", 3)
+    tiles = [replace(t, group=g) for t, g in ((first, missing), (second, missing), (third, "DT"))]
+    plan = temporal_views(tiles, ViewRules(patch_size=16))
+    found = extract_patches(plan, tiles, tmp_path / "out", workers=1)
+    assert found.rejected.empty
+    assert set(found.manifest.n_acquisitions) == set(plan.n_acquisitions) == {3}
+    assert set(acquisitions(found.manifest).n_dates) == {3}
+    assert set(found.manifest.group) == {"", "DT"}
 
 
 def test_a_damaged_journal_of_another_format(extracted, campaign, tmp_path):

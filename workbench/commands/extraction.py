@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -48,12 +47,13 @@ def tiles(
     writes id, time, CRS, path, group and footprint (EPSG:4326) with --output.
     """
     from workbench.catalog import open_catalog
+    from workbench.geo.dates import tile_dates
 
     kept, dropped = _tiles_of(open_catalog(catalog)[entry], simulated, scale)
     console = _console()
     for item in dropped:
         console.print(Text(f"left out {item.tile.id}: {item.reason}"))
-    dates = len({tile.date_key for tile in kept})
+    dates = len(set(tile_dates(kept).tolist()))
     console.print(
         f"{len(kept):,} tiles of {dates:,} dates, {len(dropped):,} left out", markup=False
     )
@@ -237,11 +237,8 @@ def _read_tiles(path: Path) -> "list[Tile]":
             "Plan with `workbench plan`, or write the table with `workbench tiles ENTRY -o`."
         )
     frame = read_manifest(path, kind="tiles")
-    told = zip(tiles_from_geodataframe(frame), frame["path"], frame["group"], strict=True)
-    return [
-        replace(tile, path=Path(where) if where else None, group=group or None)
-        for tile, where, group in told
-    ]
+    optional = {name: name for name in ("path", "group", "grid") if name in frame.columns}
+    return tiles_from_geodataframe(frame, **optional)
 
 
 def _console() -> Console:

@@ -15,6 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from workbench.errors import ManifestError
+from workbench.geo.dates import acquisition_dates
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -40,8 +41,8 @@ class Acquisitions:
     time: NDArray[np.float64]
     """(M,) seconds since 1970, UTC."""
     date: Ints
-    """(M,) number of the date among those of its location, from 0: pieces of one acquisition
-    (one group, or one time) are one date."""
+    """(M,) number of the date among those of its location, from 0: pieces of one pass are one date
+    (`workbench.geo.dates`)."""
     cloud: NDArray[np.float32]
     """(M,) share of cloudy pixels in [0, 1]; NaN where it is not known."""
 
@@ -51,7 +52,9 @@ class Acquisitions:
     @property
     def n_dates(self) -> Ints:
         """(N,) distinct dates of each location."""
-        return self.date[self.first[1:] - 1] + 1  # dates are numbered in order of time
+        if not len(self):
+            return np.zeros(0, np.int64)
+        return np.maximum.reduceat(self.date, self.first[:-1]) + 1
 
     @property
     def of(self) -> Ints:
@@ -144,11 +147,9 @@ def _seconds(column: pd.Series) -> NDArray[np.float64]:
 
 
 def _dates(manifest: pd.DataFrame, of: Ints, time: NDArray[np.float64], order: Ints) -> Ints:
-    """(M,) number of each acquisition's date; pieces of one pass follow one another in time."""
-    is_other = np.append(True, time[1:] != time[:-1])
-    if "group" in manifest.columns:
-        group = manifest["group"].fillna("").astype(str).to_numpy(dtype=str)[order]
-        is_other[1:] &= (group[1:] == "") | (group[1:] != group[:-1])
-    starts = np.append(True, of[1:] != of[:-1])
-    number = np.cumsum(is_other | starts)
-    return number - number[starts][of]
+    """(M,) number of each acquisition's date among those of its location."""
+    group = manifest["group"].to_numpy(dtype=object)[order] if "group" in manifest.columns else None
+    date = acquisition_dates(time, group)
+    pair, number = np.unique(of * (date.max() + 1) + date, return_inverse=True)
+    first = np.searchsorted(pair // (date.max() + 1), of)  # pairs of earlier locations
+    return (number - first).astype(np.int64)

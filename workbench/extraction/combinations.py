@@ -58,7 +58,8 @@ def plan_combinations(
 
     Args:
         footprints: (N,) polygons in EPSG:4326.
-        date: (N,) number of each tile's date; unused in the search, as in the listing.
+        date: (N,) number of each tile's date. Combinations grow by tiles, as in the listing, but
+            only those of `min_acquisitions` dates may take ground.
         rules: All fields but `row_positions`.
         workers: Processes over which the connected components are spread, >= 1.
 
@@ -73,7 +74,7 @@ def plan_combinations(
     # Components of *all* shared ground are independent, however small the ground they share.
     order = np.argsort(found.component, kind="stable")
     groups = np.split(order, np.flatnonzero(np.diff(found.component[order])) + 1)
-    work = partial(_plan_component, footprints=footprints, graph=graph, rules=rules)
+    work = partial(_plan_component, footprints=footprints, date=date, graph=graph, rules=rules)
     if workers == 1:
         plans = [work(group) for group in groups]
     else:
@@ -84,12 +85,17 @@ def plan_combinations(
 
 
 def _plan_component(
-    group: NDArray[np.int64], *, footprints: Footprints, graph: "nx.Graph[int]", rules: ViewRules
+    group: NDArray[np.int64],
+    *,
+    footprints: Footprints,
+    date: Ints,
+    graph: "nx.Graph[int]",
+    rules: ViewRules,
 ) -> list[tuple[int, int, int]]:
     taken = _Taken(rules.patch_size, rules.max_conflict * rules.patch_size**2)
     members = [int(i) for i in group]
     for combination, ground in _visits(members, footprints, graph, rules):
-        if len(combination) >= rules.min_acquisitions:
+        if len(np.unique(date[list(combination)])) >= rules.min_acquisitions:
             for zone, x, y in _candidates(ground, rules):
                 taken.add_if_free(zone, x, y)
     if rules.min_acquisitions == 1:  # the final pass: what no combination has taken

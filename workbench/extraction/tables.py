@@ -1,13 +1,13 @@
 """What an extraction found, in two tables: patches that are there; those that are not, and why."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from workbench.extraction.cutting import TileJob
 from workbench.extraction.jobs import component_of
 from workbench.extraction.validity import MEASURES
 from workbench.extraction.workers import TileResult
+from workbench.geo.dates import tile_dates
 from workbench.geo.tile import Tile
 
 if TYPE_CHECKING:
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
 UNREADABLE, SAME_DATE = "unreadable tile", "same date"
 """Reasons of rejection that are not shares of pixels."""
-ONE_PASS = timedelta(hours=1)
-"""Tiles of one group this near in time belong to one pass of the sensor: they are one date."""
 
 _SQUARE = ["crs", "xmin", "ymin", "xmax", "ymax", "geometry"]
 _BOTH = ["location_id", "tile_id", "acquired", "group", *_SQUARE, "component"]
@@ -98,8 +96,9 @@ def _tile_rows(tiles: Sequence[Tile], component: Mapping[str, int]) -> list[dict
             "acquired": t.acquired,
             "group": t.group or "",
             "component": component[t.id],
+            "_date": date,
         }
-        for t in tiles
+        for t, date in zip(tiles, tile_dates(tiles).tolist(), strict=True)
         if t.id in component
     ]
 
@@ -107,7 +106,7 @@ def _tile_rows(tiles: Sequence[Tile], component: Mapping[str, int]) -> list[dict
 def _one_per_date(rows: "pd.DataFrame") -> "pd.DataFrame":
     """Reject all acceptable patches of a location and date but that of the first tile by id."""
     accepted = rows["reasons"].map(len) == 0
-    columns = [rows["location_id"], _date(rows)]
+    columns = [rows["location_id"], rows["_date"]]
     first = rows["tile_id"].where(accepted).groupby(columns).transform("min")
     again = accepted & (first != rows["tile_id"])
     rows["reasons"] = [
@@ -116,17 +115,6 @@ def _one_per_date(rows: "pd.DataFrame") -> "pd.DataFrame":
     ]
     rows["detail"] = rows["detail"].mask(again, "the same date as tile " + first.astype(str))
     return rows
-
-
-def _date(rows: "pd.DataFrame") -> "pd.Series[int]":
-    """Number the dates: one time, or one group without a gap of more than an hour."""
-    order = rows.sort_values(["location_id", "group", "acquired"])
-    gap = order["acquired"].diff().abs()
-    most = (order["group"] != "").map({True: ONE_PASS, False: ONE_PASS * 0})
-    is_same = gap <= most
-    for name in ("location_id", "group"):
-        is_same &= order[name] == order[name].shift()
-    return (~is_same).astype(int).cumsum().reindex(rows.index)
 
 
 def locations_of(patches: "gpd.GeoDataFrame") -> "gpd.GeoDataFrame":

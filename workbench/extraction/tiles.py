@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import shapely
 
 from workbench.errors import TileError
+from workbench.geo.dates import tile_dates
 from workbench.geo.tile import Tile, tile_frame, tiles_from_geodataframe
 
 __all__ = [
@@ -63,11 +64,11 @@ def drop_duplicates(
 ) -> tuple[list[Tile], list[DroppedTile]]:
     """Keep one of several deliveries of the same acquisition.
 
-    Two tiles are deliveries of one acquisition if they have the same time and group and their
-    footprints agree: the shared area is at least `min_shared` of the larger one. The last in the
-    order of ids is kept, which for EnMAP's names (version, then processing time, at their end) is
-    the newest version and then the newest processing. Neighbouring tiles of one datatake, which
-    overlap by a strip, both stay.
+    Two tiles are deliveries of one acquisition if they are of one date (`workbench.geo.dates`: one
+    group within an hour, or without a group the same time) and their footprints agree: the shared
+    area is at least `min_shared` of the larger one. The last in the order of ids is kept, which for
+    EnMAP's names (version, then processing time, at their end) is the newest version and then the
+    newest processing. Neighbouring tiles of one datatake, which overlap by a strip, both stay.
 
     Args:
         tiles: Tiles in any order; ids may repeat.
@@ -77,9 +78,9 @@ def drop_duplicates(
         The tiles kept, in the order given, and the dropped ones with the reason.
     """
     given = list(tiles)
-    groups: dict[object, list[int]] = defaultdict(list)
-    for i, tile in enumerate(given):
-        groups[tile.date_key].append(i)
+    groups: dict[int, list[int]] = defaultdict(list)
+    for i, date in enumerate(tile_dates(given).tolist()):
+        groups[date].append(i)
     dropped: dict[int, DroppedTile] = {}
     for members in groups.values():
         kept: list[int] = []

@@ -15,6 +15,7 @@ from workbench.extraction.overlap import overlaps
 from workbench.extraction.rules import ViewRules
 from workbench.extraction.squares import Squares, holders
 from workbench.extraction.tiles import require_distinct_ids
+from workbench.geo.dates import tile_dates
 from workbench.geo.footprint import area_m2
 from workbench.geo.tile import Tile
 from workbench.showing import Sheet, Shown
@@ -34,8 +35,9 @@ def temporal_views(
 
     No pixel is read. A tile sees a location iff its footprint covers the location's `geometry` in
     longitude/latitude; all tiles that do are listed. Locations do not overlap, lie in one UTM zone
-    whole, and have their corners on its pixel grid. Tiles of the same acquisition time and group
-    are listed, but are one date. The plan does not depend on the order of the tiles.
+    whole, and have their corners on its pixel grid. Tiles of one pass (one group, within an
+    hour) are listed, but are one date (`workbench.geo.dates`). The plan does not depend on the
+    order of the tiles.
 
     Args:
         tiles: Tiles with distinct ids; drop re-deliveries first (`drop_duplicates`).
@@ -63,7 +65,7 @@ def temporal_views(
     require_distinct_ids(tiles)
     tiles = sorted(tiles, key=lambda tile: (tile.acquired, tile.group or "", tile.id))
     footprints = np.array([tile.footprint for tile in tiles], dtype=object)
-    date = _date_numbers(tiles)
+    date = tile_dates(tiles)
     if not tiles:
         empty = np.zeros(0, np.int64)
         squares = Squares(empty, empty, empty)
@@ -72,12 +74,6 @@ def temporal_views(
     else:
         squares = plan_combinations(footprints, date, rules, workers=workers)
     return _plan_frame(squares, tiles, footprints, date, rules)
-
-
-def _date_numbers(tiles: Sequence[Tile]) -> NDArray[np.int64]:
-    """(N,) number of each tile's date, counted from 0."""
-    numbers: dict[object, int] = {}
-    return np.array([numbers.setdefault(t.date_key, len(numbers)) for t in tiles], dtype=np.int64)
 
 
 def _plan_frame(
@@ -94,7 +90,7 @@ def _plan_frame(
     held = polygons if rules.tolerance == 0 else squares.polygons(rules, shrink=rules.tolerance)
     square, tile = holders(held, footprints)  # tiles are in the order of time, so pairs are too
     held_by = np.bincount(square, minlength=len(squares))
-    n_acquisitions = np.bincount(square[_first_of_date(square, date[tile])], minlength=len(squares))
+    n_acquisitions = _dates_of_squares(square, date[tile], len(squares))
     ends = np.cumsum(held_by)
 
     # Longest series first, then from west to east and south to north in each zone.
@@ -114,11 +110,17 @@ def _plan_frame(
     return gpd.GeoDataFrame(columns, geometry=polygons[order], crs="EPSG:4326")
 
 
-def _first_of_date(square: NDArray[np.int64], date: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Mark the first of the pairs of each square and date; both are in order."""
-    is_new = np.ones(len(square), dtype=bool)
-    is_new[1:] = (square[1:] != square[:-1]) | (date[1:] != date[:-1])
-    return is_new
+def _dates_of_squares(
+    square: NDArray[np.int64], date: NDArray[np.int64], count: int
+) -> NDArray[np.int64]:
+    """(count,) distinct dates of each square, from pairs of a square and a date."""
+    dates = int(date.max(initial=0)) + 1
+    pair = square * dates + date
+    if (np.diff(pair) < 0).any():  # passes that interleave in time
+        pair = np.sort(pair)
+    is_new = np.ones(len(pair), dtype=bool)
+    is_new[1:] = pair[1:] != pair[:-1]
+    return np.bincount(pair[is_new] // dates, minlength=count)
 
 
 def _tile_ids(
@@ -217,7 +219,7 @@ def area_seen_twice(tiles: Sequence[Tile]) -> float:
     if not tiles:
         return 0.0
     found = overlaps(np.array([t.footprint for t in tiles], dtype=object))
-    date = _date_numbers(tiles)
+    date = tile_dates(tiles)
     apart = date[found.first] != date[found.second]
     shared, component = found.shared[apart], found.component[found.first[apart]]
     order = np.argsort(component, kind="stable")

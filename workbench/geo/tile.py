@@ -12,6 +12,7 @@ import shapely
 from shapely.geometry import MultiPolygon, Polygon
 
 from workbench.errors import CRSMismatchError, TileError
+from workbench.geo.dates import group_name, is_missing
 from workbench.geo.grid import PixelGrid, crs_name
 from workbench.geo.units import is_geographic
 from workbench.showing import html_table
@@ -44,15 +45,16 @@ class Tile:
     path: Path | None = None
     """Folder or file of the product; None where only the footprint is known."""
     group: str | None = None
-    """Acquisition the tile is a piece of (datatake, orbit). Two tiles of one group and time are
-    one date."""
+    """Acquisition the tile is a piece of (datatake, orbit). Tiles of one group within an hour are
+    one date (`workbench.geo.dates`). None, NaN and blanks mean that it is not known."""
     grid: PixelGrid | None = None
     """Where its pixels lie, as its header says; None where only the footprint is known. The plan
     takes it over, so that patches are copied and not resampled."""
 
     def __post_init__(self) -> None:
-        if not self.id:
+        if is_missing(self.id):
             raise TileError("A tile needs an id, got an empty one.")
+        object.__setattr__(self, "group", group_name(self.group))
         if not isinstance(self.acquired, datetime) or self.acquired != self.acquired:  # NaT
             raise TileError(
                 f"Tile {self.id!r}: `acquired` is a datetime, got {self.acquired!r}.\n"
@@ -93,11 +95,6 @@ class Tile:
             ("group", self.group),
         ]
         return [(name, value) for name, value in told if value is not None]
-
-    @property
-    def date_key(self) -> tuple[datetime, str]:
-        """What makes two tiles the same date: acquisition time and group."""
-        return self.acquired, self.group or ""
 
 
 def _grid_in_words(grid: PixelGrid) -> str:
@@ -192,9 +189,9 @@ def tiles_from_geodataframe(
     size = len(frame)
     crs_of = frame[crs].tolist() if crs in frame.columns else [crs] * size
     _require_crs(set(crs_of), crs)
-    paths = [Path(p) for p in frame[path]] if path else [None] * size
-    groups = [str(g) for g in frame[group]] if group else [None] * size
-    ids = frame[id].astype(str)
+    paths = [None if is_missing(p) else Path(p) for p in frame[path]] if path else [None] * size
+    groups = [group_name(g) for g in frame[group]] if group else [None] * size
+    ids = ["" if is_missing(name) else str(name) for name in frame[id]]
     times = [_time(t, name) for t, name in zip(frame[acquired], ids, strict=True)]
     grids = [
         _read_grid(text, where, name)

@@ -8,6 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from workbench.extraction.tables import locations_of
+from workbench.geo.dates import group_name
 from workbench.geo.tile import Tile
 from workbench.viz.map_colours import Colouring, column_colouring, series_colouring
 from workbench.viz.packed_layer import TileTimes, tile_times
@@ -44,7 +45,9 @@ def plan_and_times(
         own = locations.drop_duplicates("tile_id")
         groups = own["group"] if "group" in own else pd.Series("", index=own.index)
         known = zip(own["tile_id"], own["acquired"], groups, strict=True)
-        times = {tile: (when, str(group)) for tile, when, group in known} | dict(times or {})
+        times = {tile: (when, group_name(group) or "") for tile, when, group in known} | dict(
+            times or {}
+        )
         locations = locations_of(locations)
     if "tile_ids" not in locations:
         locations = locations.assign(tile_ids=[()] * len(locations))
