@@ -32,7 +32,7 @@ test: $(STAMP)  ## all tests but those that need a GPU
 	$(BIN)/python -m pytest -m "not gpu"
 
 quick: $(STAMP)  ## the tests that are quick: no slow, notebook, browser, Slurm or GPU ones
-	$(BIN)/python -m pytest -m "not slow and not notebook and not browser and not slurm and not gpu"
+	$(BIN)/python -m pytest -n 2 -m "not slow and not notebook and not browser and not slurm and not gpu"
 
 lab: $(STAMP)  ## open the notebooks in JupyterLab
 	$(BIN)/workbench lab
