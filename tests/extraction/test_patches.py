@@ -12,12 +12,15 @@ import xarray as xr
 from geopandas.testing import assert_geodataframe_equal
 
 from workbench.datasets.acquisitions import acquisitions
+from workbench.datasets.positives import PairPolicy
 from workbench.errors import ManifestError, TileError, WorkbenchError
 from workbench.extraction import (
     PatchStore,
     Tile,
     ValidityRules,
     ViewRules,
+    clear_tiles,
+    export_stac,
     extract_patches,
     leak_report,
     locations_of,
@@ -213,6 +216,26 @@ def test_a_tile_with_other_numbers_is_reported(tmp_path):
     found = extract_patches(plan, [good, other], tmp_path / "out", workers=1, retries=0)
     assert found.failed["b"].startswith("Tile b must keep the expected input contract")
     assert set(found.manifest.tile_id) == {"a"}
+
+
+def test_cloud_that_nothing_tells_is_missing_not_clear(tmp_path, caplog):
+    tile, _ = raster_tile(tmp_path, "a", 1)
+    plan = temporal_views([tile], ViewRules(patch_size=16))
+    found = extract_patches(plan, [tile], tmp_path / "out", workers=1)
+    read = read_manifest(tmp_path / "out" / "manifest.parquet", kind="patches")
+    for table in (found.manifest, read):
+        unknown = ["cloud", "shadow", "haze", "cirrus", "snow", "water", "land", "defective"]
+        assert table[unknown].isna().all(axis=None)
+        assert set(table.nodata) == {0.0}
+    assert np.isnan(acquisitions(read).cloud).all()
+    assert not PairPolicy(max_cloud=0.5).usable(acquisitions(read).cloud).any()
+    features = json.loads(export_stac(tmp_path / "out").read_text())["features"]
+    assert len(features) == len(read) > 0
+    assert all("eo:cloud_cover" not in f["properties"] for f in features)
+    assert all("eo:snow_cover" not in f["properties"] for f in features)
+    clear, unclear = clear_tiles([tile])
+    assert "cloud, shadow, haze, cirrus, snow of tile a is not known" in caplog.text
+    assert (len(clear), len(unclear)) == (1, 0)
 
 
 def test_tiles_of_one_pass_are_one_date(tmp_path):

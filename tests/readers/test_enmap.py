@@ -1,14 +1,20 @@
 """EnMAP products: bands by their own metadata, footprints by valid pixels, damage told apart."""
 
 import logging
+import re
+import shutil
+import tarfile
+import zipfile
 from datetime import UTC, datetime
+from time import tzset
 
 import numpy as np
 import pytest
 
 from workbench.errors import ContractMismatchError, CRSMismatchError, TileError
 from workbench.geo.footprint import area_m2
-from workbench.geo.raster import write_raster
+from workbench.geo.grid import PixelGrid
+from workbench.geo.raster import read_raster, write_raster
 from workbench.readers.enmap import QUALITY_LAYERS, discover_enmap, open_enmap, read_product
 from workbench.sensors import sensor
 
@@ -115,9 +121,9 @@ def test_bands_of_different_gains_are_refused(product):
 @pytest.mark.parametrize(
     ("changes", "error", "reason"),
     [
-        ({"drop": ("METADATA",)}, TileError, "one file …-METADATA.XML"),
-        ({"drop": ("SPECTRAL_IMAGE",)}, TileError, "one file …-SPECTRAL_IMAGE.TIF"),
-        ({"drop": ("QL_QUALITY_HAZE",)}, TileError, "one file …-QL_QUALITY_HAZE.TIF"),
+        ({"drop": ("METADATA",)}, TileError, "one file …-METADATA"),
+        ({"drop": ("SPECTRAL_IMAGE",)}, TileError, "one file …-SPECTRAL_IMAGE"),
+        ({"drop": ("QL_QUALITY_HAZE",)}, TileError, "has no QL_QUALITY_HAZE"),
         ({"tag_crs": "EPSG:32634"}, CRSMismatchError, "must have one CRS"),
         ({"extra": {"<rows>32": "<rows>33"}}, TileError, "must have one shape"),
         ({"extra": {'number="224"': 'number="225"'}}, TileError, "must number the bands"),
@@ -181,3 +187,163 @@ def test_a_tile_without_valid_pixels_names_its_image(product):
 
 def test_a_folder_without_products_gives_nothing(tmp_path):
     assert discover_enmap(tmp_path) == ([], [])
+
+
+OTHER = NAME.replace("_008_", "_009_")
+
+
+@pytest.mark.parametrize("zone", ["America/New_York", "Asia/Kolkata", "UTC"])
+@pytest.mark.parametrize(
+    ("text", "time"),
+    [
+        ("2022-07-24T10:45:26.104543", (10, 45, 26, 104543)),
+        (" 2022-07-24T10:45:26 ", (10, 45, 26)),
+        ("2022-07-24T12:45:26+02:00", (10, 45, 26)),
+        ("2022-07-24T10:45:26Z", (10, 45, 26)),
+    ],
+)
+def test_a_time_without_a_zone_is_utc_in_every_zone(product, monkeypatch, zone, text, time):
+    monkeypatch.setenv("TZ", zone)
+    tzset()
+    try:
+        made = product(extra={"2022-07-24T10:45:26.104543Z": text}).write()
+        assert read_product(made).tile().acquired == datetime(2022, 7, 24, *time, tzinfo=UTC)
+    finally:
+        monkeypatch.undo()
+        tzset()
+
+
+def test_a_tile_states_its_pixel_grid(product):
+    made = product()
+    tile = read_product(made.write()).tile()
+    assert tile.grid == made.grid
+    assert tile.grid.transform[2:6:3] == (380_000, 5_400_000)
+
+
+def nested(made, root):
+    shutil.move(made.write(), root / NAME / NAME)
+
+
+def renamed(made, root):
+    shutil.move(made.write(), root / "scene of july")
+
+
+def linked(made, root):
+    (root / NAME).symlink_to(made.write())
+    (root / "again").symlink_to(root)  # a link back
+    (root / "twice").symlink_to(made.path)
+
+
+def by_macos(made, root):
+    product = shutil.move(made.write(), root / NAME)
+    for file in [*product.iterdir(), product]:
+        file.with_name(f"._{file.name}").write_bytes(b"\0\5\26\7")
+    shutil.copytree(product, root / "__MACOSX" / NAME)
+
+
+def packed(made):
+    """Files as they are delivered: compressed inside."""
+    folder = made.write()
+    for file in folder.glob("*.TIF"):
+        nodata = -32768 if "SPECTRAL" in file.name else None
+        array = read_raster(file)
+        write_raster(file, array, made.grid, nodata=nodata, compress="deflate", tiled=False)
+    return folder
+
+
+def zipped(made, root):
+    with zipfile.ZipFile(root / f"{NAME}.ZIP", "w", zipfile.ZIP_DEFLATED) as archive:
+        for file in packed(made).iterdir():
+            archive.write(file, f"{NAME}/{file.name}")
+            archive.writestr(f"__MACOSX/{NAME}/._{file.name}", b"\0\5\26\7")
+
+
+def zipped_flat(made, root):
+    with zipfile.ZipFile(root / f"{NAME}.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for file in packed(made).iterdir():
+            archive.write(file, file.name)
+
+
+def tarred(made, root):
+    with tarfile.open(root / f"{NAME}.tar.gz", "w:gz") as archive:
+        archive.add(packed(made), f"order/{NAME}")
+
+
+WAYS = [nested, renamed, linked, by_macos, zipped, zipped_flat, tarred]
+
+
+@pytest.mark.parametrize("lay", WAYS, ids=lambda f: f.__name__)
+def test_a_product_is_found_however_it_was_delivered(product, tmp_path, lay):
+    root = tmp_path / "root"
+    root.mkdir()
+    lay(product(), root)
+    for _ in range(2):  # what was unpacked is found again
+        tiles, skipped = discover_enmap(root)
+        assert [tile.id for tile in tiles] == [NAME]
+        assert skipped == []
+    assert not list(root.glob(".*.tmp"))
+
+
+def test_an_archive_that_is_a_bomb_or_damaged_is_left_out_with_its_reason(product, tmp_path):
+    root = tmp_path / "root"
+    shutil.move(product().write(), root / NAME)
+    with zipfile.ZipFile(root / f"{OTHER}.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(f"{OTHER}/{OTHER}-SPECTRAL_IMAGE.TIF", bytes(30 << 20))
+    (root / f"{OTHER.replace('_009_', '_010_')}.zip").write_bytes(b"PK cut")
+    tiles, skipped = discover_enmap(root)
+    assert [tile.id for tile in tiles] == [NAME]
+    bomb, damaged = sorted(skipped, key=lambda s: s.path.name)
+    assert "more than allowed" in bomb.reason
+    assert "cannot be unpacked" in damaged.reason
+    assert sorted(p.name for p in root.iterdir() if p.is_dir()) == [NAME]
+
+
+def test_another_level_and_an_empty_folder_are_said(tmp_path, caplog):
+    folder = tmp_path / NAME.replace("L2A", "L1B")
+    folder.mkdir()
+    tiles, skipped = discover_enmap(tmp_path)
+    assert tiles == []
+    assert "must be of level L2A, but" in skipped[0].reason
+    (tmp_path / "empty").mkdir()
+    with caplog.at_level(logging.WARNING):
+        assert discover_enmap(tmp_path / "empty") == ([], [])
+    assert "no EnMAP L2A product below" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "lost", [("QL_PIXELMASK",), ("QL_QUALITY_TESTFLAGS",), ("QL_PIXELMASK", "QL_QUALITY_TESTFLAGS")]
+)
+def test_a_product_without_pixel_mask_or_test_flags_is_read(product, lost):
+    found = read_product(product(drop=lost).write())
+    short = {"QL_PIXELMASK": "pixelmask", "QL_QUALITY_TESTFLAGS": "testflags"}
+    assert set(QUALITY_LAYERS) - set(found.quality()) == {short[name] for name in lost}
+    assert found.tile().id == NAME
+
+
+@pytest.mark.parametrize("suffix", [".BIL", ".bsq", ".JP2"])
+def test_the_image_may_have_another_suffix(product, suffix):
+    folder = product().write()
+    image = folder / f"{NAME}-SPECTRAL_IMAGE.TIF"
+    image.rename(image.with_suffix(suffix))
+    assert read_product(folder).image_path.suffix == suffix
+
+
+@pytest.mark.parametrize(
+    ("crs", "step", "origin", "gsd"),
+    [
+        ("EPSG:4326", 0.0003, (13.0, 48.7), 30.0),
+        ("EPSG:3035", 30.0, (4_500_000, 2_900_000), 30.0),
+    ],
+)
+def test_a_product_in_another_projection_is_read(product, crs, step, origin, gsd):
+    made = product(extra={"UTM_Zone33_North": "Geographic"})
+    folder = made.write()
+    grid = PixelGrid(crs, (step, 0, origin[0], 0, -step, origin[1]), made.grid.shape)
+    for file in folder.glob("*.TIF"):
+        nodata = -32768 if "SPECTRAL" in file.name else None
+        write_raster(file, read_raster(file), grid, nodata=nodata)
+    xml = folder / f"{NAME}-METADATA.XML"
+    xml.write_text(re.sub(r"<point>.*</point>", "", xml.read_text()))
+    found = read_product(folder)
+    assert found.tile().grid == grid
+    assert found.contract().gsd_m == gsd

@@ -193,6 +193,11 @@ class _Cut:
         mask = self.source.defective(union, bands)
         return mask.astype(np.uint8) * np.uint8(QUALITY_BITS["defective"]) if mask.any() else None
 
+    def _shares(self, i: int) -> dict[str, float]:
+        """Shares of a patch's pixels by kind; NaN for what the product does not tell."""
+        unknown = dict.fromkeys(self.source.unknown, float("nan"))
+        return {**pixel_shares(self.bits[i]), **unknown}
+
     def _passes(self) -> Iterator[tuple[list[int], slice]]:
         """Divide the reading into pieces of bounded memory: bands, or rows of patches."""
         height = self.source.grid.width * np.dtype(self.source.dtype).itemsize
@@ -217,7 +222,7 @@ class _Cut:
 
     def reasons(self, i: int) -> tuple[str, ...]:
         """Why a patch is rejected, as far as it was looked at."""
-        return self.rules.validity.reasons(pixel_shares(self.bits[i]))
+        return self.rules.validity.reasons(self._shares(i))
 
     def accepted(self) -> list[tuple[int, NDArray[Any]]]:
         """Patches to be written: their number and their pixels."""
@@ -227,7 +232,7 @@ class _Cut:
         """What became of each patch."""
         found = []
         for i, (patch, placement) in enumerate(zip(self.patches, self.placements, strict=True)):
-            shares = pixel_shares(self.bits[i])
+            shares = self._shares(i)
             found.append(
                 CutPatch(
                     patch.location_id,

@@ -39,6 +39,8 @@ class Source(Protocol):
     """True if a file's block holds all bands, so that a band cannot be read alone cheaply."""
     has_mask: bool
     """Whether there is a mask of defective pixels."""
+    unknown: frozenset[str]
+    """Kinds of `MEASURES` that nothing in the product tells, so that their shares are missing."""
 
     def pixels(self, window: Window, bands: slice) -> NDArray[Any]:
         """Read stored numbers (C, H, W) of a slice of the contract's bands.
@@ -81,8 +83,6 @@ def open_source(path: Path | None, name: str, *, bands: Bands = "kept") -> Sourc
 class EnmapSource:
     """An EnMAP L2A product."""
 
-    has_mask = True
-
     def __init__(self, folder: Path, bands: Bands) -> None:
         from workbench.readers.enmap import read_product  # the catalog behind it is slow to load
 
@@ -91,6 +91,8 @@ class EnmapSource:
         self.contract = product.contract(bands)
         self._indexes = product.band_indexes(bands)
         self._paths = product.quality_paths
+        self.has_mask = "pixelmask" in self._paths
+        self.unknown = frozenset() if self.has_mask else frozenset({"defective"})
         names = set(self.contract.band_names)
         self._lacks_bands = any(b.is_empty and b.name in names for b in product.metadata.bands)
         self._open = ExitStack()
@@ -151,6 +153,7 @@ class RasterSource:
     """A plain raster file, whose bands are named after their descriptions or places."""
 
     has_mask = False
+    unknown = frozenset(QUALITY_BITS) - {"nodata"} | {"land"}
 
     def __init__(self, path: Path, bands: Bands) -> None:
         self._file = RasterFile(path)

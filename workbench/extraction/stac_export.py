@@ -78,8 +78,7 @@ def _items(table: "gpd.GeoDataFrame", href: str, size: int) -> Iterator[dict[str
                 "proj:bbox": [row.xmin, row.ymin, row.xmax, row.ymax],
                 "proj:shape": [size, size],
                 "proj:transform": [gsd, 0.0, row.xmin, 0.0, -gsd, row.ymax],
-                "eo:cloud_cover": round(100 * row.cloud, 3),
-                "eo:snow_cover": round(100 * row.snow, 3),
+                **_covers(row),
                 "workbench:location": row.location_id,
                 "workbench:tile": row.tile_id,
                 "workbench:resampling": row.resampling,
@@ -96,3 +95,9 @@ def _items(table: "gpd.GeoDataFrame", href: str, size: int) -> Iterator[dict[str
                 }
             },
         }
+
+
+def _covers(row: Any) -> dict[str, float]:
+    """Percent under cloud and snow; what is not known is left out, as it is not 0."""
+    shares = {"eo:cloud_cover": row.cloud, "eo:snow_cover": row.snow}
+    return {name: round(100 * share, 3) for name, share in shares.items() if share == share}

@@ -71,7 +71,8 @@ class ValidityRules:
         """Name the kinds of which a patch has too much, in the order of the fields.
 
         Args:
-            shares: Shares of its pixels, by kind; a kind that was not measured is not judged.
+            shares: Shares of its pixels, by kind; a kind that was not measured, or is NaN because
+                nothing tells it, is not judged.
 
         Example:
             >>> ValidityRules(cloud=0.2).reasons({"nodata": 0.0, "cloud": 0.25})
@@ -154,8 +155,11 @@ def clear_tiles(
 
 def _cleared(tile: Tile, rules: ValidityRules, smallest_hole: int, tolerance: float) -> Tile:
     with open_source(tile.path, tile.id) as source:
-        grid, bits = source.grid, source.layers(source.grid.whole)
+        grid, bits, untold = source.grid, source.layers(source.grid.whole), source.unknown
     kinds = [kind for kind, limit in asdict(rules).items() if limit < 1]
+    if unknown := [kind for kind in kinds if kind in untold and kind != "defective"]:
+        log.warning("%s of tile %s is not known and not cut out", ", ".join(unknown), tile.id)
+    kinds = [kind for kind in kinds if kind not in untold]
     unwanted = sum(QUALITY_BITS[kind] for kind in kinds if kind in QUALITY_BITS)
     bad = (bits & unwanted) > 0
     if "land" in kinds:

@@ -1,11 +1,12 @@
-"""Zip and tar files as they are downloaded: unpacked into a folder, never beside it."""
+"""Published archives as they are downloaded: unpacked into a folder, never beside it."""
 
-import stat
-import tarfile
-import zipfile
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
+from workbench.catalog import unpack as catalog_unpack
 from workbench.errors import TileError
+
+MAX_BYTES = catalog_unpack.MAX_BYTES
+"""Most bytes one archive may unpack to unless more is asked for: 1 GiB."""
 
 
 def require_inside(name: str, archive: str | Path) -> None:
@@ -14,66 +15,27 @@ def require_inside(name: str, archive: str | Path) -> None:
     Raises:
         TileError: If the path is absolute or has `..`, a drive or a backslash.
     """
-    path = PurePosixPath(name)
-    if path.is_absolute() or ".." in path.parts or "\\" in name or ":" in name:
-        raise TileError(
-            f"Members of an archive must stay in its folder, but {archive} has {name!r}.\n"
-            "Such an archive is not unpacked; get it again from its publisher."
-        )
+    catalog_unpack.require_inside(name, archive, error=TileError)
 
 
-def unpack(archive: str | Path, folder: str | Path) -> list[Path]:
+def unpack(archive: str | Path, folder: str | Path, *, max_bytes: int = MAX_BYTES) -> list[Path]:
     """Unpack a zip or tar file (also compressed): plain files and folders only.
 
-    All members are checked before the first is written.
+    All members are checked before the first is written; see `catalog.unpack.unpack_archive`.
 
     Args:
         archive: The file.
         folder: Where to; made if needed.
+        max_bytes: Most bytes to unpack in all, > 0; published archives of images need more than
+            the default. Never more than 200 times the packed size.
 
     Returns:
         The files written, sorted.
 
     Raises:
-        TileError: If a member leaves the folder or is a link or device, or the archive is damaged.
+        TileError: If a member leaves the folder or is a link or device, the archive is damaged, or
+            it would unpack to more than it may.
     """
     archive, folder = Path(archive), Path(folder)
-    try:
-        if zipfile.is_zipfile(archive):
-            names = _unpack_zip(archive, folder)
-        else:
-            names = _unpack_tar(archive, folder)
-    except (zipfile.BadZipFile, tarfile.TarError, OSError, EOFError, RuntimeError) as error:
-        raise TileError(
-            f"An archive must be a whole zip or tar file, but {archive} is not: {error}.\n"
-            "Get it again."
-        ) from error
-    return sorted(folder / name for name in names)
-
-
-def _unpack_zip(archive: Path, folder: Path) -> list[str]:
-    with zipfile.ZipFile(archive) as opened:
-        for info in opened.infolist():
-            require_inside(info.filename, archive)
-            if stat.S_ISLNK(info.external_attr >> 16):
-                raise _not_plain(info.filename, archive)
-        opened.extractall(folder)
-        return [info.filename for info in opened.infolist() if not info.is_dir()]
-
-
-def _unpack_tar(archive: Path, folder: Path) -> list[str]:
-    with tarfile.open(archive) as opened:
-        members = opened.getmembers()
-        for member in members:
-            require_inside(member.name, archive)
-            if not (member.isfile() or member.isdir()):
-                raise _not_plain(member.name, archive)
-        opened.extractall(folder, members=members, filter="data")
-        return [member.name for member in members if member.isfile()]
-
-
-def _not_plain(name: str, archive: Path) -> TileError:
-    return TileError(
-        f"Members of an archive must be plain files, but {archive} has {name!r}.\n"
-        "Links and devices are not unpacked."
-    )
+    written = catalog_unpack.unpack_archive(archive, folder, max_bytes=max_bytes, error=TileError)
+    return sorted(folder / name for name in written)

@@ -10,10 +10,15 @@ from pyproj import Transformer
 from shapely.geometry import MultiPolygon, Polygon
 
 from workbench.catalog import Entry
+from workbench.geo.grid import PixelGrid
 from workbench.geo.mgrs import mgrs_square
 from workbench.geo.tile import Tile
 from workbench.readers.bigearthnet import CELL, read_bigearthnet_patches
 
+_GSD = 10
+"""Side of the finest pixels, metres; the coarser ones lie on the same lines."""
+_SIDE = 109_800
+"""Side of a Sentinel-2 tile, metres."""
 _PIXEL = 60
 """Sentinel-2 tiles begin on a multiple of their coarsest pixel, outside the 100 km square."""
 
@@ -68,6 +73,9 @@ def _tile(scene: pd.DataFrame, outline: Polygon | MultiPolygon) -> Tile:
         footprint=shapely.transform(outline, project),
         crs=f"EPSG:{square.epsg}",
         group=first["overpass"],
+        grid=PixelGrid(
+            f"EPSG:{square.epsg}", (_GSD, 0, west, 0, -_GSD, north), (_SIDE // _GSD,) * 2
+        ),
     )
 
 

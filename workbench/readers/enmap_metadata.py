@@ -149,8 +149,10 @@ def _text(root: Element, tag: str, path: Path) -> str:
 
 
 def _time(text: str, path: Path) -> datetime:
+    """A time in UTC, in which EnMAP counts; one that names no zone is UTC, wherever it is read."""
     try:
-        return datetime.fromisoformat(text).astimezone(UTC)
+        found = datetime.fromisoformat(text.strip())
+        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
     except ValueError as error:
         raise TileError(f"The start time must be a date, but {path} says {text!r}.") from error
 

@@ -128,4 +128,6 @@ def _tile(patch: PatchFile) -> Tile:
     assert patch.acquired is not None
     assert product is not None
     group = product["datatake"]
-    return Tile(patch.location, patch.acquired, footprint, info.grid.crs, patch.path, group)
+    return Tile(
+        patch.location, patch.acquired, footprint, info.grid.crs, patch.path, group, info.grid
+    )

@@ -2,7 +2,8 @@
 
 import glob
 import logging
-from collections.abc import Callable, Iterable, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -40,6 +41,33 @@ class SkippedProduct:
     """Folder or file of the product."""
     reason: str
     """The first sentence of the error that opening it raises."""
+
+
+def is_clutter(path: Path) -> bool:
+    """Tell whether a file or folder is what macOS leaves beside others: "._name", "__MACOSX"."""
+    return path.name.startswith("._") or path.name in ("__MACOSX", ".DS_Store")
+
+
+def walk_folders(top: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
+    """Walk a folder like `os.walk`, by name and through links, each real folder once.
+
+    What macOS leaves beside the files is not listed.
+
+    Args:
+        top: Where to begin.
+
+    Yields:
+        A folder, the names of its folders (which the caller may shorten) and those of its files.
+    """
+    seen: set[Path] = set()
+    for parent, folders, files in os.walk(top, followlinks=True):
+        here = Path(parent)
+        if (real := here.resolve()) in seen:  # a link back, or two links to one folder
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = sorted(f for f in folders if not is_clutter(Path(f)))
+        yield here, folders, sorted(f for f in files if not is_clutter(Path(f)))
 
 
 @dataclass(frozen=True)

@@ -101,7 +101,7 @@ def _tile_of(image: Path, tile_id: str, acquired: datetime, path: Path) -> Tile:
     valid = np.isfinite(band) & (band != nodata)
     outline = valid_outline(valid, info.grid)
     footprint = lonlat_footprint(outline, info.grid.crs)
-    return Tile(tile_id, acquired, footprint, info.grid.crs, path, group=path.name)
+    return Tile(tile_id, acquired, footprint, info.grid.crs, path, path.name, info.grid)
 
 
 def _time_of(name: str, path: Path) -> datetime:

@@ -144,7 +144,7 @@ def _tile(
     seconds = data["time_"].values[sample, date].astype("datetime64[s]").astype(int)
     acquired = datetime.fromtimestamp(int(seconds), UTC)
     group = str(data["file_id"].values[sample, date]) if "file_id" in data else None
-    return Tile(name, acquired, footprint, grid.crs, path, group)
+    return Tile(name, acquired, footprint, grid.crs, path, group, grid)
 
 
 def _require_safe(path: Path) -> None:
