@@ -37,7 +37,18 @@ def tracked_files() -> list[Path]:
 
 
 FILES = tracked_files()
-TEXTS = [p for p in FILES if b"\0" not in p.read_bytes()[:4096] and p.suffix != ".lock"]
+
+
+def is_text(path: Path) -> bool:
+    """Whether a file is for people: of another kind are stored arrays and compressed tables."""
+    data = path.read_bytes()
+    try:
+        return b"\0" not in data and bool(data.decode() or True)
+    except UnicodeDecodeError:
+        return False
+
+
+TEXTS = [p for p in FILES if p.suffix != ".lock" and is_text(p)]
 MODULES = [p for p in FILES if p.suffix == ".py" and PACKAGE in p.parents]
 
 
