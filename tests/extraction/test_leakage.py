@@ -211,3 +211,25 @@ def test_what_the_planner_plans_can_be_split_clean_and_its_random_split_is_leaky
     assert not report.leaky
     assert report.pairs["shared_ground_m2"].eq(0).all()
     assert leak_report(split_locations(plan, by="random", seed=seed), plan).leaky
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+def test_a_leak_is_seen_whatever_editor_wrote_the_split(tmp_path, mark, end):
+    """The same patch first in train and in test: a byte order mark must not make it another."""
+    text = end.join(["0000001/00001.tif", "", "  0000002/00002.TIF \t", ""])
+    (tmp_path / "train.txt").write_bytes(mark + text.encode())
+    (tmp_path / "test.txt").write_bytes(b"0000001/00001.tif\n0000003/00002.tif\n")
+    table = read_split_files(tmp_path)
+    assert table["location_id"].tolist() == ["0000001", "0000002", "0000001", "0000003"]
+    assert table["tile_id"].tolist() == ["00001", "00002", "00001", "00002"]
+    report = leak_report(table)
+    assert report.leaky
+    assert set(report.patches["location_id"]) == {"0000001", "0000003"}  # by place, by tile
+
+
+def test_a_split_in_another_encoding_is_refused(tmp_path):
+    for part in ("train", "test"):
+        (tmp_path / f"{part}.txt").write_bytes("0000001/00001.tif\n".encode("utf-16"))
+    with pytest.raises(ManifestError, match="must be UTF-8 text"):
+        read_split_files(tmp_path)

@@ -157,3 +157,23 @@ def test_a_grid_that_cannot_be_read_from_a_table_is_refused(text):
     frame = tile_frame([Tile("t", DAY, GROUND, "EPSG:32632", grid=EAST)]).assign(grid=text)
     with pytest.raises(TileError, match="Tile 't': a pixel grid is six numbers"):
         tiles_from_geodataframe(frame, grid="grid")
+
+
+@pytest.mark.parametrize("south", [75, 80.5, 85, -84])
+def test_a_footprint_that_jumps_over_the_antimeridian_is_refused_at_every_latitude(south):
+    """Drawn from 179.5° to -179.5° the long way round: nearly all longitudes instead of 1°."""
+    ring = [(179.5, south), (-179.5, south), (-179.5, south + 1), (179.5, south + 1)]
+    with pytest.raises(TileError, match="seems to cross the antimeridian unsplit"):
+        Tile("a", datetime(2022, 6, 1), shapely.Polygon(ring), "EPSG:32660")
+
+
+@pytest.mark.parametrize(
+    "footprint",
+    [
+        shapely.box(-180, 82, 180, 90),
+        shapely.box(-180, -90, 180, -85),
+        shapely.segmentize(shapely.box(-100, 82, 100, 83), 5.0),
+    ],
+)
+def test_a_footprint_round_a_pole_is_wide_in_truth(footprint):
+    assert Tile("a", datetime(2022, 6, 1), footprint, "EPSG:3413").footprint.equals(footprint)

@@ -3,6 +3,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import geopandas as gpd
+import numpy as np
 import pytest
 import shapely
 from shapely import MultiPolygon, Polygon, box
@@ -11,6 +12,8 @@ from workbench.catalog import Entry
 from workbench.catalog.entries import LocalSource, SimulatedSource
 from workbench.errors import CatalogError, CRSMismatchError, TileError
 from workbench.geo.dates import tile_dates
+from workbench.geo.grid import PixelGrid, Window
+from workbench.geo.raster import write_raster
 from workbench.geo.tile import Tile, tile_frame
 from workbench.readers import has_tiles, read_land_outline, read_tiles
 from workbench.readers.footprints import UNDATED
@@ -161,3 +164,66 @@ def test_simulated_tiles_are_made_not_read(tmp_path):
     with pytest.raises(CatalogError, match="Entry 'vectors' has the layout") as caught:
         read_tiles(replace(entry_of(tmp_path, "footprints_simulated"), source=source))
     assert "Make them with `workbench tiles vectors`" in str(caught.value)
+
+
+GRID = PixelGrid("EPSG:32632", (30, 0, 400_015, 0, -30, 5_400_015), (7, 9))
+
+
+@pytest.mark.parametrize("name", ["t.parquet", "t.gpkg", "t.geojson"])
+def test_every_field_survives_a_round_trip_known_or_not(tmp_path, name):
+    tiles = [
+        tile("b", 8, group="x", path=tmp_path / "images" / "b.tif", grid=GRID),
+        tile("a", 9),
+        tile("c", 9, grid=GRID),
+    ]
+    frame = tile_frame(tiles)
+    frame.to_parquet(tmp_path / name) if name == "t.parquet" else frame.to_file(tmp_path / name)
+    assert read_tiles(entry_of(tmp_path / name, "footprints")) == tiles
+
+
+def test_missing_cells_of_a_table_stay_missing(tmp_path):
+    frame = tile_frame([tile(name, 8) for name in "abcd"])
+    frame["group"] = [7.0, float("nan"), None, 12.0]  # numbers with gaps, as tables hold them
+    frame["path"] = [None, float("nan"), "", "x.tif"]
+    frame["path"] = frame["path"].astype("string")
+    frame.to_parquet(tmp_path / "t.parquet")
+    tiles = read_tiles(entry_of(tmp_path / "t.parquet", "footprints"))
+    assert [t.group for t in tiles] == ["7", None, None, "12"]
+    assert [t.path for t in tiles] == [None, None, None, tmp_path / "x.tif"]
+
+
+def test_relative_paths_start_at_the_file_and_headers_tell_the_grid(tmp_path, monkeypatch):
+    array = np.ones(GRID.shape, np.int16)
+    write_raster(tmp_path / "data" / "images" / "a.tif", array, GRID)
+    write_raster(
+        tmp_path / "images" / "a.tif", array[:2, :2], GRID.crop(Window(1, 1, 2, 2))
+    )  # elsewhere
+    (tmp_path / "data" / "images" / "b.tif").write_text("no raster")
+    tiles = [tile(n, 8, path=Path("images") / f"{n}.tif") for n in "abc"]
+    tile_frame(tiles).to_parquet(tmp_path / "data" / "t.parquet")
+    monkeypatch.chdir(tmp_path)
+    found = read_tiles(entry_of(tmp_path / "data" / "t.parquet", "footprints"))
+    assert [t.path for t in found] == [tmp_path / "data" / "images" / f"{n}.tif" for n in "abc"]
+    assert [t.grid for t in found] == [GRID, None, None]
+
+
+def test_all_faults_of_a_table_are_told_at_once(tmp_path):
+    frame = tile_frame([tile(name, 8) for name in "abcde"])
+    frame["acquired"] = [None, "2023-01-01", "never", "2023-01-02", "2023-01-03"]
+    frame.loc[3, "id"] = None
+    frame.loc[4, "geometry"] = Polygon()
+    frame.to_parquet(tmp_path / "t.parquet")
+    with pytest.raises(TileError) as caught:
+        read_tiles(entry_of(tmp_path / "t.parquet", "footprints"))
+    first, *lines = str(caught.value).splitlines()
+    assert first == "4 of 5 footprints cannot be used:"
+    for part, line in zip(("'a'", "'c'", "needs an id", "'e'"), lines, strict=True):
+        assert part in line
+
+
+@pytest.mark.parametrize("name", ["t.geojson", "t.json"])
+def test_a_geojson_may_begin_with_a_byte_order_mark(tmp_path, name):
+    tile_frame([tile("a", 8)]).to_file(tmp_path / "x.geojson")
+    text = (tmp_path / "x.geojson").read_bytes().replace(b"\n", b"\r\n")
+    (tmp_path / name).write_bytes(b"\xef\xbb\xbf" + text)
+    assert read_tiles(entry_of(tmp_path / name, "footprints")) == [tile("a", 8)]

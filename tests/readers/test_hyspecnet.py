@@ -39,6 +39,19 @@ def test_hyspecnet_patches_have_the_time_of_their_tile(hyspecnet):
     assert {t.group for t in tiles} == {"0000004950"}
 
 
+def test_suffixes_and_lists_may_be_written_in_other_ways(hyspecnet):
+    for file in hyspecnet.glob("patches/*/*/*.TIF"):
+        file.with_name(f"._{file.name}").write_bytes(b"\0")
+        file.rename(file.with_suffix(".tif"))
+    for split in hyspecnet.glob("splits/hard/*.csv"):
+        split.write_bytes(b"\xef\xbb\xbf" + split.read_bytes().replace(b"\n", b" \r\n\r\n"))
+    listed = hyspecnet_patches(hyspecnet)
+    assert [p.path.suffix for p in listed] == [".tif"] * 3
+    assert [p.path for p in hyspecnet_split(hyspecnet)] == [p.path for p in listed]
+    (tile, *_) = read_tiles(entry(hyspecnet, "hyspecnet_11k", hyspecnet, "enmap"))
+    assert tile.grid == grid(8, 30)
+
+
 def test_hyspecnet_splits_are_read_as_published(hyspecnet):
     assert [p.split for p in hyspecnet_split(hyspecnet)] == ["train", "val", "test"]
     with pytest.raises(TileError, match=r"must have its split files, but .*easy"):

@@ -63,6 +63,21 @@ def test_spectralearth_task_follows_its_split_files(tmp_path):
         spectralearth_task(tmp_path, "cdl")
 
 
+def test_suffixes_and_lists_of_a_task_may_be_written_in_other_ways(tmp_path):
+    folder = tmp_path / "enmap_cdl"
+    for part in ("enmap", "cdl"):
+        (folder / part / "0287155").mkdir(parents=True)
+        (folder / part / "0287155" / "07676.TIF").touch()
+        (folder / part / "0287155" / "._07676.tif").touch()
+    for split in ("train", "val", "test"):
+        (folder / f"{split}.txt").write_bytes(b"\xef\xbb\xbf0287155/07676.tif\r\n\r\n")
+    found = spectralearth_task(tmp_path, "cdl")
+    assert [p.path.name for p in found] == ["07676.TIF"] * 3
+    assert [p.label.name for p in found] == ["07676.TIF"] * 3
+    folder.rename(tmp_path / "pretraining")
+    assert [p.view for p in spectralearth_patches(tmp_path / "pretraining")] == ["07676"]
+
+
 def test_a_patch_of_another_sensor_is_refused(tmp_path):
     path = write_raster(tmp_path / "x.tif", numbered(198, 4).astype(np.int16), grid(4, 30))
     with pytest.raises(TileError, match=r"must have 202 bands, but .* has 198"):

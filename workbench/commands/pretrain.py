@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from workbench.errors import TrainingError
+from workbench.files import read_text
 
 if TYPE_CHECKING:
     from torch import nn
@@ -98,7 +99,7 @@ def pretrain(
     chosen = methods.recipe(method, recipe)
     data = open_patches(patches)
     if split is not None:
-        data = data.only(split.read_text("utf-8").split())
+        data = data.only(read_text(split, error=TrainingError).split())
     shown = _shown(data, positives, seed)
     made = _encoder(encoder, data, _values(encoder_options), seed)
     options = {**chosen.options, **_values(method_options)}

@@ -30,6 +30,7 @@ from workbench.evaluation.studies import (
     varied_study,
 )
 from workbench.evaluation.study import StudyCell
+from workbench.files import read_text
 from workbench.training.finetune_settings import FinetuneSettings
 
 _FOLDER = files("workbench") / "evaluation" / "named_studies"
@@ -209,7 +210,7 @@ def study_text(name_or_path: str | Path) -> str:
             f"There is no study file {path}, and no study of that name.\n"
             f"Named studies are {', '.join(study_names())}."
         )
-    return path.read_text(encoding="utf-8")
+    return read_text(path, error=EvaluationError)
 
 
 def read_study(name_or_path: str | Path, changes: Mapping[str, Any] | None = None) -> StudyFile:

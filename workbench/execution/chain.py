@@ -32,6 +32,7 @@ from workbench.execution.parameters import (
     parse_parameters,
 )
 from workbench.execution.source import notebook_title, read_cells
+from workbench.files import read_text
 
 CHAIN_KEYS: dict[str, tuple[type, ...]] = {
     "title": (str,),
@@ -116,7 +117,7 @@ def read_chain(path: str | Path) -> Chain:
     if path.suffix == ".ipynb":
         title = notebook_title(read_cells(path)) or path.stem
         return Chain(path, title, (ChainStep(path),))
-    document = read_document(path.read_text(encoding="utf-8"))
+    document = read_document(read_text(path, error=NotebookRunError))
     problems = document.problems or _Check(document, path.parent).problems
     if problems:
         lines = [problem.line(path.name) for problem in sorted(problems, key=lambda p: p.position)]

@@ -18,6 +18,7 @@ from workbench.catalog.problems import did_you_mean
 from workbench.errors import NotebookParameterError
 from workbench.execution.literals import LiteralValueError, accept, is_supported, parse_text
 from workbench.execution.source import read_cells
+from workbench.files import read_text
 
 
 @dataclass(frozen=True)
@@ -229,7 +230,7 @@ def read_parameter_file(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
     """
     if not path.is_file():
         raise NotebookParameterError(f"There is no parameter file {path}.")
-    document = read_document(path.read_text(encoding="utf-8"))  # JSON is YAML too
+    document = read_document(read_text(path, error=NotebookParameterError))  # JSON is YAML too
     if document.problems:
         lines = [problem.line(path.name) for problem in document.problems]
         raise NotebookParameterError("\n".join(lines))

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import NotebookParameterError
+from workbench.files import read_text
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ def read_cells(notebook: Path) -> list[Cell]:
         NotebookParameterError: If the file is missing or no notebook of format 4.
     """
     try:
-        value = json.loads(notebook.read_text(encoding="utf-8"))
+        value = json.loads(read_text(notebook, error=NotebookParameterError))
         if value["nbformat"] != 4:
             raise ValueError(f"its format is {value['nbformat']}, not 4")
         return [_cell(cell) for cell in value["cells"]]

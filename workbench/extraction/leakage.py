@@ -12,6 +12,7 @@ from workbench.errors import ManifestError
 from workbench.extraction.ground import overlapping_pairs, shared_ground_m2
 from workbench.extraction.grouping import exploded_tiles
 from workbench.extraction.splits import BUFFER, PARTS
+from workbench.files import read_text
 from workbench.showing import Sheet, Shown
 
 if TYPE_CHECKING:
@@ -174,11 +175,11 @@ def read_split_files(folder: Path | str) -> pd.DataFrame:
 
 def _lines(path: Path) -> list[tuple[str, str]]:
     found = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        parts = line.strip().split("/")
+    for number, line in enumerate(read_text(path, error=ManifestError).split("\n"), 1):
+        parts = [part.strip() for part in line.strip("\ufeff").split("/")]
         if parts == [""]:
             continue
-        if len(parts) != 2 or not parts[0] or Path(parts[1]).suffix != ".tif":
+        if len(parts) != 2 or not parts[0] or Path(parts[1]).suffix.lower() != ".tif":
             raise ManifestError(
                 f"{path}:{number}: a line of a split is `location/tile.tif`, got {line.strip()!r}."
             )

@@ -8,10 +8,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import shapely
 from shapely.geometry import MultiPolygon, Polygon
 
-from workbench.errors import CRSMismatchError, TileError
+from workbench.errors import CRSMismatchError, TileError, WorkbenchError
 from workbench.geo.dates import group_name, is_missing
 from workbench.geo.grid import PixelGrid, crs_name
 from workbench.geo.units import is_geographic
@@ -20,6 +21,7 @@ from workbench.showing import html_table
 if TYPE_CHECKING:
     import geopandas as gpd
 
+_NAMED_FAULTS = 20  # rows of a table that one error names
 _POLAR = 80.0  # beyond this latitude a footprint may well span half the longitudes
 
 
@@ -135,14 +137,34 @@ def _require_usable(footprint: object, tile_id: str) -> None:
             'Reproject it first, with `GeoDataFrame.to_crs("EPSG:4326")`; split what crosses the '
             "antimeridian."
         )
-    west, south, east, north = shapely.bounds(shapely.get_parts(footprint)).T
-    wide = (east - west > 180) & (south > -_POLAR) & (north < _POLAR)
-    if wide.any():
+    parts = shapely.get_parts(footprint)
+    west, south, east, north = shapely.bounds(parts).T
+    wide = east - west > 180
+    polar = (south < -_POLAR) | (north > _POLAR)
+    unsplit = np.array([_jumps_across(part) for part in parts[wide]], dtype=bool)
+    if (unsplit | ~polar[wide]).any():
         raise TileError(
             f"Tile {tile_id!r}: a part of the footprint is {(east - west).max():.0f}° wide, so it "
             "seems to cross the antimeridian unsplit.\n"
             "Split it there (`workbench.geo.footprint.split_at_antimeridian`), as RFC 7946 asks."
         )
+
+
+def _jumps_across(part: Polygon) -> bool:
+    """Tell whether an edge spans more than half the longitudes, and is not one round a pole.
+
+    A cap round a pole has such edges from one side of the seam to the other, or along the pole.
+    """
+    for ring in (part.exterior, *part.interiors):
+        points = shapely.get_coordinates(ring)
+        ends = np.stack([points[:-1], points[1:]], axis=1)  # edges, ends, (longitude, latitude)
+        long = np.abs(ends[:, 1, 0] - ends[:, 0, 0]) > 180
+        round_pole = (np.abs(ends[:, :, 0]) == 180).all(axis=1) | (np.abs(ends[:, :, 1]) == 90).all(
+            axis=1
+        )
+        if (long & ~round_pole).any():
+            return True
+    return False
 
 
 def tiles_from_geodataframe(
@@ -192,15 +214,28 @@ def tiles_from_geodataframe(
     paths = [None if is_missing(p) else Path(p) for p in frame[path]] if path else [None] * size
     groups = [group_name(g) for g in frame[group]] if group else [None] * size
     ids = ["" if is_missing(name) else str(name) for name in frame[id]]
-    times = [_time(t, name) for t, name in zip(frame[acquired], ids, strict=True)]
-    grids = [
-        _read_grid(text, where, name)
-        for text, where, name in zip(
-            frame[grid] if grid else [None] * size, crs_of, ids, strict=True
-        )
-    ]
-    rows = zip(ids, times, frame.geometry, crs_of, paths, groups, grids, strict=True)
-    return [Tile(*row) for row in rows]
+    grids = frame[grid] if grid else [None] * size
+    rows = zip(ids, frame[acquired], frame.geometry, crs_of, paths, groups, grids, strict=True)
+    tiles, faults = [], []
+    for name, time, footprint, where, file, of, numbers in rows:
+        try:
+            laid = _read_grid(numbers, where, name)
+            tiles.append(Tile(name, _time(time, name), footprint, where, file, of, laid))
+        except WorkbenchError as error:
+            faults.append(error)
+    if faults:
+        raise _all_of(faults, size)
+    return tiles
+
+
+def _all_of(faults: list[WorkbenchError], size: int) -> WorkbenchError:
+    """One error for all rows that cannot be used: the only one, or a line for each."""
+    if len(faults) == 1:
+        return faults[0]
+    lines = [str(fault).splitlines()[0] for fault in faults[:_NAMED_FAULTS]]
+    if more := len(faults) - len(lines):
+        lines.append(f"and {more:,} more")
+    return TileError(f"{len(faults):,} of {size:,} footprints cannot be used:\n" + "\n".join(lines))
 
 
 def _require_crs(named: set[str], column: str) -> None:
@@ -232,16 +267,16 @@ def _time(value: Any, tile_id: str) -> datetime:
 
 def _read_grid(text: Any, crs: str, tile_id: str) -> PixelGrid | None:
     """Read a grid off a table: six numbers of the transform, then height and width, as JSON."""
-    if not isinstance(text, str) or not text:  # None, or NaN of a table
+    if is_missing(text):
         return None
-    try:
-        numbers = [float(v) for v in json.loads(text)]
+    try:  # GDAL gives JSON text out of a GeoJSON as the list that it is
+        numbers = [float(v) for v in (json.loads(text) if isinstance(text, str) else text)]
         if len(numbers) != 8 or not all(map(math.isfinite, numbers)):
             raise ValueError
     except (ValueError, TypeError):
         raise TileError(
             f"Tile {tile_id!r}: a pixel grid is six numbers of a transform, height and width, as "
-            f"'[30, 0, 600000, 0, -30, 5400000, 100, 200]', got {text[:80]!r}."
+            f"'[30, 0, 600000, 0, -30, 5400000, 100, 200]', got {text!r:.80}."
         ) from None
     a, b, c, d, e, f, height, width = numbers
     return PixelGrid(crs, (a, b, c, d, e, f), (int(height), int(width)))

@@ -139,7 +139,7 @@ def _read_list(entry: Entry) -> "pa.Table":
     import pyarrow.csv as csv
 
     text = bz2.decompress(entry.file(_LIST).read_bytes())
-    head = text[: text.find(b"\n")].decode("utf-8", "replace").strip().split(",")
+    head = text[: text.find(b"\n")].decode("utf-8-sig", "replace").strip().split(",")
     if missing := [name for name in _COLUMNS if name not in head]:
         raise TileError(
             f"Entry {entry.name!r}: the patch list has no column {', '.join(missing)}.\n"

@@ -26,7 +26,7 @@ from workbench.errors import ContractMismatchError, CRSMismatchError, TileError
 from workbench.geo.footprint import area_m2
 from workbench.geo.grid import PixelGrid
 from workbench.geo.outline import lonlat_footprint, valid_outline
-from workbench.geo.raster import RasterFile, open_raster
+from workbench.geo.raster import RasterFile, open_raster, raster_info
 from workbench.geo.tile import Tile
 from workbench.geo.units import is_geographic
 from workbench.readers.archives import unpack
@@ -269,6 +269,15 @@ def read_product(folder: str | Path) -> EnmapProduct:
         _require_layer(name, path, info.grid, info.count)
     nodata = _NODATA if info.nodata is None else info.nodata
     return EnmapProduct(folder, metadata, image_path, quality, info.grid, nodata)
+
+
+def enmap_grid(folder: str | Path) -> PixelGrid:
+    """Give the pixel grid of a product by the header of its image, and read nothing else.
+
+    Raises:
+        TileError: If there is no image, or it is damaged.
+    """
+    return raster_info(_find(Path(folder), "SPECTRAL_IMAGE", _SUFFIXES)).grid
 
 
 def open_enmap(

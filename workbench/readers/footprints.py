@@ -1,7 +1,9 @@
 """Vector files: footprints with or without dates, and the outline of land."""
 
 import logging
+from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,10 +11,13 @@ import shapely
 from numpy.typing import NDArray
 
 from workbench.catalog import Entry
-from workbench.errors import CRSMismatchError, TileError
+from workbench.errors import CRSMismatchError, TileError, WorkbenchError
 from workbench.files import opened_once
+from workbench.geo.dates import is_missing
 from workbench.geo.footprint import split_at_antimeridian
+from workbench.geo.raster import raster_info
 from workbench.geo.tile import Tile, tiles_from_geodataframe
+from workbench.readers.enmap import enmap_grid
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -30,7 +35,9 @@ def read_footprints(entry: Entry) -> list[Tile]:
 
     Args:
         entry: Entry of layout "footprints": one file with the columns id, acquired and crs, and
-            group, path and grid if there are any, as `tile_frame` writes it.
+            group, path and grid if there are any, as `tile_frame` writes it. Relative paths start
+            at the folder of the file. Where no grid is stated, it is read off the header of the
+            raster or EnMAP product at the path, if that is there.
 
     Returns:
         Tiles in the order of the file.
@@ -38,16 +45,34 @@ def read_footprints(entry: Entry) -> list[Tile]:
     Raises:
         CatalogError: If the file cannot be had.
         CRSMismatchError: If it has no CRS.
-        TileError: If a column is missing, or a footprint cannot be used.
+        TileError: If a column is missing, or footprints cannot be used; all of them are named.
     """
-    frame = _read_vector(entry)
+    path, frame = _read_vector(entry)
     optional = {name: name for name in ("path", "group", "grid") if name in frame.columns}
     if "crs" not in frame.columns:
         raise TileError(
             f"Entry {entry.name!r}: the footprints must have a column 'crs', the pixels' CRS.\n"
             f"There are: {', '.join(map(str, frame.columns))}."
         )
-    return tiles_from_geodataframe(frame, **optional)
+    if "path" in optional:
+        frame = frame.assign(
+            path=[None if is_missing(p) else str(path.parent / str(p)) for p in frame["path"]]
+        )
+    return [_with_grid(tile) for tile in tiles_from_geodataframe(frame, **optional)]
+
+
+def _with_grid(tile: Tile) -> Tile:
+    """State the grid of a tile by the header of its pixels, where there are any and it is not."""
+    if tile.grid is not None or tile.path is None or not tile.path.exists():
+        return tile
+    try:
+        grid = enmap_grid(tile.path) if tile.path.is_dir() else raster_info(tile.path).grid
+    except WorkbenchError as error:
+        log.warning(
+            "the pixel grid of tile %s is not known: %s", tile.id, str(error).splitlines()[0]
+        )
+        return tile
+    return replace(tile, grid=grid)
 
 
 def read_wrs2_grid(entry: Entry) -> list[Tile]:
@@ -68,7 +93,7 @@ def read_wrs2_grid(entry: Entry) -> list[Tile]:
         CRSMismatchError: If it has no CRS.
         TileError: If the column id is missing.
     """
-    frame = _read_vector(entry)
+    _, frame = _read_vector(entry)
     if "id" not in frame.columns:
         raise TileError(
             f"Entry {entry.name!r}: the grid must have a column 'id'.\n"
@@ -127,7 +152,7 @@ def read_land_outline(entry: Entry) -> "gpd.GeoDataFrame":
     """
     import geopandas as gpd
 
-    frame = _read_vector(entry)
+    _, frame = _read_vector(entry)
     if not frame.crs.is_geographic:
         frame = frame.to_crs("EPSG:4326")
     names = frame["name"].astype(str) if "name" in frame.columns else [""] * len(frame)
@@ -142,7 +167,7 @@ def _to_seam(points: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.column_stack([longitude, points[:, 1]])
 
 
-def _read_vector(entry: Entry) -> "gpd.GeoDataFrame":
+def _read_vector(entry: Entry) -> "tuple[Path, gpd.GeoDataFrame]":
     """The one vector file of an entry; its CRS must be stated."""
     import geopandas as gpd
 
@@ -159,4 +184,4 @@ def _read_vector(entry: Entry) -> "gpd.GeoDataFrame":
             f"Footprints need a CRS, but {path.name} of entry {entry.name!r} has none.\n"
             "Write it into the file with `frame.set_crs(...)`; it is not guessed."
         )
-    return frame
+    return path, frame

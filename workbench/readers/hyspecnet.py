@@ -20,6 +20,9 @@ from workbench.readers.images import (
     Image,
     PatchFile,
     entry_paths,
+    in_any_case,
+    is_clutter,
+    listed_names,
     named_image,
     read_each,
     require_tiles,
@@ -41,7 +44,8 @@ def hyspecnet_patches(root: str | Path) -> list[PatchFile]:
         TileError: If there are none, or a tile is not named as an EnMAP product.
     """
     folder = Path(root) / "patches"
-    found = [_patch(path) for path in sorted(folder.glob(f"*/*/*{_IMAGE}"))]
+    files = (p for p in sorted(folder.glob("*/*/*")) if p.name.upper().endswith(_IMAGE))
+    found = [_patch(path) for path in files if not is_clutter(path)]
     if not found:
         raise TileError(
             f"There must be patches at {folder}/<tile>/<patch>/<patch>{_IMAGE}, but none is there."
@@ -64,9 +68,9 @@ def hyspecnet_split(root: str | Path, strategy: str = "hard") -> list[PatchFile]
         listing = Path(root) / "splits" / strategy / f"{split}.csv"
         if not listing.is_file():
             raise TileError(f"HySpecNet must have its split files, but {listing} is missing.")
-        for line in listing.read_text(encoding="utf-8").split():
+        for line in listed_names(listing):
             tile, patch, *_ = [*line.strip("/").split("/"), ""]
-            path = Path(root) / "patches" / tile / patch / f"{patch}{_IMAGE}"
+            path = in_any_case(Path(root) / "patches" / tile / patch / f"{patch}{_IMAGE}")
             if ".." in (tile, patch) or not path.is_file():
                 raise TileError(
                     f"Every line of {listing} must have its patch, but {line!r} has not."

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from workbench.errors import TileError, WorkbenchError
+from workbench.files import read_text
 from workbench.geo.tile import Tile
 from workbench.sensors import InputContract
 
@@ -46,6 +47,27 @@ class SkippedProduct:
 def is_clutter(path: Path) -> bool:
     """Tell whether a file or folder is what macOS leaves beside others: "._name", "__MACOSX"."""
     return path.name.startswith("._") or path.name in ("__MACOSX", ".DS_Store")
+
+
+def in_any_case(path: Path) -> Path:
+    """Give a file whose suffix may be written in another case (".TIF", ".tif"): the one there is.
+
+    Returns:
+        The path as given if it is there, or if nothing is.
+    """
+    stem, _, suffix = path.name.rpartition(".")
+    others = (path.with_name(f"{stem}.{s}") for s in (suffix.lower(), suffix.upper()))
+    return path if path.is_file() else next((p for p in others if p.is_file()), path)
+
+
+def listed_names(path: Path) -> list[str]:
+    """Read the names in a text file that lists one a line; blank lines are none.
+
+    Raises:
+        TileError: If the file is not UTF-8.
+    """
+    lines = read_text(path, error=TileError).split("\n")
+    return [name for line in lines if (name := line.strip("\ufeff").strip())]
 
 
 def walk_folders(top: Path) -> Iterator[tuple[Path, list[str], list[str]]]:

@@ -14,11 +14,18 @@ from pathlib import Path
 
 from workbench.errors import TileError
 from workbench.geo.raster import open_raster
-from workbench.readers.images import Image, PatchFile, named_image
+from workbench.readers.images import (
+    Image,
+    PatchFile,
+    in_any_case,
+    is_clutter,
+    listed_names,
+    named_image,
+)
 from workbench.sensors import sensor
 
 SPLITS = ("train", "val", "test")
-_PATCH = re.compile(r"(\d{7})/(\d{5})\.tif")
+_PATCH = re.compile(r"(\d{7})/(\d{5})\.tif", re.IGNORECASE)
 
 
 def spectralearth_patches(root: str | Path) -> list[PatchFile]:
@@ -52,7 +59,7 @@ def spectralearth_task(
         listing = (folder if splits is None else Path(splits)) / f"{split}.txt"
         if not listing.is_file():
             raise TileError(f"A task must have its split files, but {listing} is missing.")
-        for line in listing.read_text(encoding="utf-8").split():
+        for line in listed_names(listing):
             patch = _patch(folder / "enmap", line, folder / task, split)
             if patch is None:
                 raise TileError(
@@ -80,7 +87,7 @@ def open_spectralearth(path: str | Path) -> Image:
 
 
 def _tifs(folder: Path) -> list[Path]:
-    return list(folder.glob("*/*.tif"))
+    return [p for p in folder.glob("*/*") if p.suffix.lower() == ".tif" and not is_clutter(p)]
 
 
 def _patch(
@@ -90,7 +97,8 @@ def _patch(
     found = _PATCH.fullmatch(name)
     if found is None:
         return None
-    path, label = images / name, None if labels is None else labels / name
+    path = in_any_case(images / name)
+    label = None if labels is None else in_any_case(labels / name)
     for file in (path, label):
         if split is not None and file is not None and not file.is_file():
             raise TileError(

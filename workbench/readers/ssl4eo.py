@@ -17,6 +17,7 @@ import numpy as np
 
 from workbench.catalog import Entry
 from workbench.errors import TileError
+from workbench.files import read_text
 from workbench.geo.outline import lonlat_footprint, valid_outline
 from workbench.geo.raster import open_raster, raster_info, read_raster
 from workbench.geo.tile import Tile
@@ -126,7 +127,9 @@ def eu_forest_patches(root: str | Path) -> list[PatchFile]:
     root = Path(root)
     listing = root / "meta.jsonl"
     try:
-        records = [json.loads(s) for s in listing.read_text(encoding="utf-8").splitlines() if s]
+        records = [
+            json.loads(s) for s in read_text(listing, error=TileError).split("\n") if s.strip()
+        ]
         found = [
             PatchFile(
                 location=str(record["group_id"]),

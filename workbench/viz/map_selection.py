@@ -67,7 +67,7 @@ def read_selection(path: str | PathLike[str]) -> list[str]:
     """
     path = Path(path)
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(path.read_text(encoding="utf-8-sig"))
     except (json.JSONDecodeError, UnicodeDecodeError):
         found = None
     if not isinstance(found, dict) or found.get("format") != FORMAT:

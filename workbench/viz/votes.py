@@ -210,7 +210,7 @@ def _squared_distance(
 
 def _read_json(path: Path) -> tuple[str, list[dict[str, Any]]]:
     try:
-        found = json.loads(path.read_text("utf-8"))
+        found = json.loads(path.read_text("utf-8-sig"))
         if found["format"] != FORMAT or found["version"] != VERSION:
             raise ValueError(f"format {found['format']!r}, version {found['version']!r}")
         return str(found["comparison"]), list(found["votes"])
