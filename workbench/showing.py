@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from itertools import islice
 from typing import Any
+
+from workbench.escape import html_text
 
 WIDTH = 100
 """Widest line of a text table, in characters; the last column is cut to fit."""
@@ -40,14 +41,14 @@ def text_table(header: Sequence[str], rows: Sequence[Sequence[str]], width: int 
 
 def html_table(header: Sequence[str], rows: Sequence[Sequence[str]], caption: str) -> str:
     """Lay rows out as an HTML table; every text is escaped. A header without a word is left out."""
-    names = "".join(f"<th style='{_CELL}'>{escape(cell)}</th>" for cell in header)
+    names = "".join(f"<th style='{_CELL}'>{html_text(cell)}</th>" for cell in header)
     head = f"<thead><tr>{names}</tr></thead>" if any(header) else ""
     body = "".join(
-        "<tr>" + "".join(f"<td style='{_CELL}'>{escape(c)}</td>" for c in row) + "</tr>"
+        "<tr>" + "".join(f"<td style='{_CELL}'>{html_text(c)}</td>" for c in row) + "</tr>"
         for row in rows
     )
     return (
-        f"<table><caption style='text-align:left'>{escape(caption)}</caption>"
+        f"<table><caption style='text-align:left'>{html_text(caption)}</caption>"
         f"{head}<tbody>{body}</tbody></table>"
     )
 

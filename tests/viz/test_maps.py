@@ -109,7 +109,7 @@ def test_empty_plan_still_makes_a_map(plan, tiles):
 def test_a_map_opens_at_the_part_that_is_asked_for(plan, tiles):
     def opened_at(**options):
         page = coverage_map(plan, tiles, **options).page
-        return json.loads(re.search(r"dressMap\(\w+, (\[\[.*?\]\])\)", page).group(1))
+        return json.loads(re.search(r"dressMap\(\w+, (\[\[.*?\]\]),", page).group(1))
 
     west, south, east, north = plan.total_bounds
     assert opened_at() == [[south, west], [north, east]]

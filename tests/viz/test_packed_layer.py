@@ -29,8 +29,8 @@ def unpacked(text):
 
 def ids_of(header, columns, count):
     ids = header["ids"]
-    if "text" in ids:
-        return ids["text"].split("\n")
+    if "list" in ids:
+        return ids["list"]
     numbers = []
     for k in range(len(ids["widths"])):
         column, step = ids["derived"].get(f"id{k}", (f"id{k}", 1))

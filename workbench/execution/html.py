@@ -1,9 +1,9 @@
 """An executed notebook as one HTML file that opens without a network."""
 
 import logging
-from html import escape
 from pathlib import Path
 
+from workbench.escape import html_text
 from workbench.execution.files import write_text
 from workbench.execution.offline import external_references
 
@@ -77,7 +77,7 @@ def notebook_html(
     resources = {"metadata": {"path": str(source_folder), "name": notebook.stem}}
     page, _ = exporter.from_filename(str(notebook), resources=resources)
     if banner:
-        line = f'<main>\n<p class="wb-banner" role="alert">{escape(banner)}</p>'
+        line = f'<main>\n<p class="wb-banner" role="alert">{html_text(banner)}</p>'
         page = page.replace("<main>", line, 1)
     write_text(target, page)
     return len(external_references(page))

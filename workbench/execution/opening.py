@@ -8,11 +8,11 @@ import base64
 import logging
 import re
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 from typing import Any, Literal
 
 from workbench.errors import WorkbenchError
+from workbench.escape import html_text
 from workbench.execution.records import StepRecord, read_record, read_run
 from workbench.execution.schemas import is_plain_name
 from workbench.files import opened_once
@@ -84,10 +84,10 @@ class RunResult:
         return f"{self.kind} {self.title!r} ({self.path})"
 
     def _repr_html_(self) -> str:
-        title = escape(self.title)
+        title = html_text(self.title)
         if not self.path.is_file():
-            return f"<p>{title}: {escape(str(self.path))} is no longer there.</p>"
-        place = f"<p><code>{escape(str(self.path))}</code></p>"
+            return f"<p>{title}: {html_text(str(self.path))} is no longer there.</p>"
+        place = f"<p><code>{html_text(str(self.path))}</code></p>"
         if self.kind == "figure":
             picture = base64.b64encode(self.path.read_bytes()).decode()
             style = "max-width:100%"

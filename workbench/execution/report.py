@@ -11,11 +11,11 @@ import json
 import logging
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from html import escape
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from workbench.escape import html_text
 from workbench.execution.files import write_text
 from workbench.execution.records import RunRecord, StepNote, StepRecord
 from workbench.execution.report_pages import InlinePages
@@ -36,7 +36,7 @@ def write_report(run: RunRecord, run_dir: Path) -> Path:
     notes = {note.step: note for note in run.notes}
     pages = InlinePages(run_dir)
     parts = [
-        f"<h1>{escape(run.title)}</h1>",
+        f"<h1>{html_text(run.title)}</h1>",
         _opening(run),
         _overview(run.steps, notes),
         _data_section(run.steps),
@@ -48,18 +48,18 @@ def write_report(run: RunRecord, run_dir: Path) -> Path:
     page = (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(run.name)}: {escape(run.title)}</title>\n<style>\n{STYLE}</style>\n"
+        f"<title>{html_text(run.name)}: {html_text(run.title)}</title>\n<style>\n{STYLE}</style>\n"
         f"</head>\n<body>\n<main>\n{body}\n</main>\n</body>\n</html>\n"
     )
     return write_text(run_dir / "index.html", page)
 
 
 def _opening(run: RunRecord) -> str:
-    when = escape(run.finished or run.started)
+    when = html_text(run.finished or run.started)
     seconds = f", {run.wall_seconds:.1f} s" if run.finished else ""
     return (
         f'<p>{_status(run.status)} <span class="faint">{when}{seconds}</span></p>\n'
-        f'<p class="faint">Made by <code>{escape(run.command)}</code></p>'
+        f'<p class="faint">Made by <code>{html_text(run.command)}</code></p>'
     )
 
 
@@ -70,8 +70,8 @@ def _overview(steps: Iterable[StepRecord], notes: Mapping[str, StepNote]) -> str
         action, reason = (note.action, note.reason) if note else (step.status, step.reason)
         seconds = f"{step.wall_seconds:.1f} s" if step.wall_seconds else ""
         rows.append(
-            f'<tr><td><a href="#{quote(step.step)}">{escape(step.step)}</a></td>'
-            f"<td>{_status(action)}</td><td>{escape(reason)}</td><td>{seconds}</td></tr>"
+            f'<tr><td><a href="#{quote(step.step)}">{html_text(step.step)}</a></td>'
+            f"<td>{_status(action)}</td><td>{html_text(reason)}</td><td>{seconds}</td></tr>"
         )
     head = "<tr><th>Step</th><th>Status</th><th>Why it ran or did not</th><th>Time</th></tr>"
     return f'<div class="scroll"><table class="steps">{head}{"".join(rows)}</table></div>'
@@ -89,11 +89,11 @@ def _data_section(steps: Iterable[StepRecord]) -> str:
     entries = []
     for name, data in sorted(used.items()):
         entries.append(
-            f"<h3>{escape(name)}</h3><p>{escape(data['description'])}</p><dl>"
-            f"<dt>Used by</dt><dd>{escape(', '.join(users[name]))}</dd>"
-            f"<dt>Licence</dt><dd>{escape(data['licence'])}</dd>"
-            f"<dt>Cite</dt><dd>{escape(data['citation'])}</dd>"
-            f"<dt>Fingerprint</dt><dd><code>{escape(data['fingerprint'])}</code></dd></dl>"
+            f"<h3>{html_text(name)}</h3><p>{html_text(data['description'])}</p><dl>"
+            f"<dt>Used by</dt><dd>{html_text(', '.join(users[name]))}</dd>"
+            f"<dt>Licence</dt><dd>{html_text(data['licence'])}</dd>"
+            f"<dt>Cite</dt><dd>{html_text(data['citation'])}</dd>"
+            f"<dt>Fingerprint</dt><dd><code>{html_text(data['fingerprint'])}</code></dd></dl>"
         )
     return f"<section><h2>Data</h2>{''.join(entries)}</section>"
 
@@ -102,11 +102,11 @@ def _step_section(
     step: StepRecord, note: StepNote | None, run_dir: Path, pages: InlinePages
 ) -> str:
     action, reason = (note.action, note.reason) if note else (step.status, step.reason)
-    when = f" · {step.started}, {step.wall_seconds:.1f} s" if step.started else ""
+    when = f" · {html_text(step.started)}, {step.wall_seconds:.1f} s" if step.started else ""
     parts = [
-        f'<section class="step" id="{escape(step.step)}">',
+        f'<section class="step" id="{html_text(step.step)}">',
         f"<h2>{_heading(step)}</h2>",
-        f'<p>{_status(action)} <span class="faint">{escape(reason)}{when}</span></p>',
+        f'<p>{_status(action)} <span class="faint">{html_text(reason)}{when}</span></p>',
         _links(step, run_dir),
         _alert(step, run_dir),
         _figures(step.artifacts, run_dir),
@@ -122,8 +122,8 @@ def _step_section(
 
 def _heading(step: StepRecord) -> str:
     if not step.title:
-        return escape(step.step)
-    return f'{escape(step.title)} <span class="faint">{escape(step.step)}</span>'
+        return html_text(step.step)
+    return f'{html_text(step.title)} <span class="faint">{html_text(step.step)}</span>'
 
 
 def _links(step: StepRecord, run_dir: Path) -> str:
@@ -147,8 +147,8 @@ def _alert(step: StepRecord, run_dir: Path) -> str:
     lines = (
         path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []
     )
-    tail = f"<pre>{escape(chr(10).join(lines[-8:]))}</pre>" if lines else ""
-    sentence = escape(step.failure.sentence(step.step))
+    tail = f"<pre>{html_text(chr(10).join(lines[-8:]))}</pre>" if lines else ""
+    sentence = html_text(step.failure.sentence(step.step))
     return f'<div class="alert" role="alert"><p>{sentence}</p>{tail}</div>'
 
 
@@ -160,7 +160,7 @@ def _figures(artifacts: Iterable[dict[str, Any]], run_dir: Path) -> str:
         )
         if picture is None:
             continue
-        caption = escape(artifact["title"] or Path(artifact["path"]).stem)
+        caption = html_text(artifact["title"] or Path(artifact["path"]).stem)
         note = ' <span class="faint">interactive</span>' if artifact["kind"] == "page" else ""
         items.append(
             f'<figure><a href="{quote(artifact["path"])}">'
@@ -176,7 +176,7 @@ def _tables(artifacts: Iterable[dict[str, Any]]) -> str:
         name = artifact["title"] or Path(artifact["path"]).stem
         shape = f"{artifact['rows']:,} rows × {len(artifact['columns'])} columns"
         items.append(
-            f"<details><summary>{escape(name)} "
+            f"<details><summary>{html_text(name)} "
             f'<span class="faint">{shape}</span></summary>'
             f"<p>{_link(artifact['path'], Path(artifact['path']).name)} {_size(artifact)}</p>"
             f"{_preview(artifact)}</details>"
@@ -186,9 +186,10 @@ def _tables(artifacts: Iterable[dict[str, Any]]) -> str:
 
 def _preview(artifact: dict[str, Any]) -> str:
     preview = artifact["preview"]
-    head = "".join(f"<th>{escape(column)}</th>" for column in preview["columns"])
+    head = "".join(f"<th>{html_text(column)}</th>" for column in preview["columns"])
     rows = "".join(
-        f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in preview["rows"]
+        f"<tr>{''.join(f'<td>{html_text(cell)}</td>' for cell in row)}</tr>"
+        for row in preview["rows"]
     )
     shown, columns = len(preview["rows"]), len(preview["columns"])
     note = f"{shown} of {artifact['rows']:,} rows, {columns} of {len(artifact['columns'])} columns"
@@ -216,7 +217,8 @@ def _named_values(title: str, values: Mapping[str, Any], *, folded: bool = False
 
 def _definitions(values: Mapping[str, Any]) -> str:
     pairs = (
-        f"<dt>{escape(name)}</dt><dd>{escape(_text(value))}</dd>" for name, value in values.items()
+        f"<dt>{html_text(name)}</dt><dd>{html_text(_text(value))}</dd>"
+        for name, value in values.items()
     )
     return f"<dl>{''.join(pairs)}</dl>"
 
@@ -234,7 +236,7 @@ def _provenance_section(steps: Iterable[StepRecord]) -> str:
         changed = " with changes not committed" if values.pop("dirty", None) else ""
         values["commit"] = f"{values.get('commit') or 'unknown'}{changed}"
         values["packages"] = ", ".join(f"{name} {v}" for name, v in packages.items())
-        heading = f"<h3>{escape(', '.join(step.step for step in group))}</h3>"
+        heading = f"<h3>{html_text(', '.join(step.step for step in group))}</h3>"
         parts.append((heading if len(groups) > 1 else "") + _definitions(values))
     if not parts:
         return ""
@@ -247,11 +249,11 @@ def _of_kind(artifacts: Iterable[dict[str, Any]], kind: str) -> list[dict[str, A
 
 def _status(action: str) -> str:
     kind = "ok" if action in GOOD else "idle" if action in IDLE else "bad"
-    return f'<span class="status {kind}">{escape(WORDS.get(action, action))}</span>'
+    return f'<span class="status {kind}">{html_text(WORDS.get(action, action))}</span>'
 
 
 def _link(path: str, text: str) -> str:
-    return f'<a href="{quote(path)}">{escape(text)}</a>'
+    return f'<a href="{quote(path)}">{html_text(text)}</a>'
 
 
 def _size(artifact: dict[str, Any]) -> str:

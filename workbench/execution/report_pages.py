@@ -9,10 +9,11 @@ import base64
 import zlib
 from collections.abc import Iterable
 from functools import lru_cache
-from html import escape
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
+
+from workbench.escape import html_text
 
 PAGE_BYTES = 6_000_000
 """A larger page, deflated, stays outside the report."""
@@ -61,7 +62,7 @@ class InlinePages:
 
     def _item(self, artifact: dict[str, Any]) -> str:
         path = artifact["path"]
-        name = escape(artifact["title"] or Path(path).stem)
+        name = html_text(artifact["title"] or Path(path).stem)
         count = artifact["external"]
         warning = (
             f' <span class="bad">needs the network for {count} file(s)</span>' if count else ""

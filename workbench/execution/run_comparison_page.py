@@ -5,10 +5,10 @@ The page carries its style, pictures and curves: it opens from ``file://`` and c
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from html import escape
 from pathlib import Path
 from typing import Any
 
+from workbench.escape import html_text
 from workbench.execution.files import write_text
 from workbench.execution.report import thumbnail
 from workbench.execution.report_pages import InlinePages
@@ -63,7 +63,7 @@ def write_comparison(
     a, b = comparison.a.resolve().name, comparison.b.resolve().name
     names = (a, b) if a != b else (f"{a} (first)", f"{b} (second)")
     parts = [
-        f"<h1>{escape(names[0])} and {escape(names[1])}</h1>",
+        f"<h1>{html_text(names[0])} and {html_text(names[1])}</h1>",
         _verdict(comparison),
         _legend(names),
         _named("Records that cannot be used", comparison.damaged, names),
@@ -84,7 +84,7 @@ def write_comparison(
         page,
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(names[0])} and {escape(names[1])}</title>\n"
+        f"<title>{html_text(names[0])} and {html_text(names[1])}</title>\n"
         f"<style>\n{STYLE}{MORE_STYLE}</style>\n</head>\n<body>\n<main>\n{body}\n</main>\n"
         "</body>\n</html>\n",
     )
@@ -100,7 +100,8 @@ def _verdict(comparison: RunComparison) -> str:
 def _legend(names: Sequence[str]) -> str:
     lines = ("solid", "dashed")
     keys = [
-        f'<span class="key" style="color:{colour};border-top-style:{line}"></span> {escape(name)}'
+        f'<span class="key" style="color:{colour};border-top-style:{line}"></span> '
+        f"{html_text(name)}"
         for colour, line, name in zip(COLOURS, lines, names, strict=True)
     ]
     return f"<p>{' &nbsp; '.join(keys)}</p>"
@@ -114,7 +115,7 @@ def _named(
         cells = [difference.where, difference.name, short(difference.a), short(difference.b)]
         if change:
             cells.append("" if difference.change is None else f"{difference.change:+.6g}")
-        rows.append("".join(f"<td>{escape(cell)}</td>" for cell in cells))
+        rows.append("".join(f"<td>{html_text(cell)}</td>" for cell in cells))
     if not rows:
         return ""
     head = ["", "", *names, *(["change"] if change else [])]
@@ -122,30 +123,31 @@ def _named(
 
 
 def _html_table(head: Iterable[str], rows: Iterable[str]) -> str:
-    top = "".join(f"<th>{escape(cell)}</th>" for cell in head)
+    top = "".join(f"<th>{html_text(cell)}</th>" for cell in head)
     body = "".join(f"<tr>{row}</tr>" for row in rows)
     return f'<div class="scroll"><table class="preview"><tr>{top}</tr>{body}</table></div>'
 
 
 def _table(table: TableDifference, names: Sequence[str]) -> str:
-    matched = f"matched by <code>{escape(table.key)}</code>" if table.key else "matched by place"
+    matched = f"matched by <code>{html_text(table.key)}</code>" if table.key else "matched by place"
     columns = []
     for name, (count, largest) in table.columns.items():
         cells = (name, f"{count:,}", "" if largest is None else f"{largest:.6g}")
-        columns.append("".join(f"<td>{escape(cell)}</td>" for cell in cells))
+        columns.append("".join(f"<td>{html_text(cell)}</td>" for cell in cells))
     key = table.key or "row"
     examples = [
-        f"<td>{escape(str(row[key]))}</td><td>{escape(column)}</td>"
-        f"<td>{escape(short(values[0]))}</td><td>{escape(short(values[1]))}</td>"
+        f"<td>{html_text(str(row[key]))}</td><td>{html_text(column)}</td>"
+        f"<td>{html_text(short(values[0]))}</td><td>{html_text(short(values[1]))}</td>"
         for row in table.examples
         for column, values in row.items()
         if column != key
     ]
     shown = min(KEPT_ROWS, table.changed_rows)
     return (
-        f"<h2>{escape(table.path)}</h2><p>{table.rows[0]:,} and {table.rows[1]:,} rows, {matched}: "
-        f"{table.changed_rows:,} rows differ, {table.only_a:,} only in {escape(names[0])}, "
-        f"{table.only_b:,} only in {escape(names[1])}.</p>"
+        f"<h2>{html_text(table.path)}</h2>"
+        f"<p>{table.rows[0]:,} and {table.rows[1]:,} rows, {matched}: "
+        f"{table.changed_rows:,} rows differ, {table.only_a:,} only in {html_text(names[0])}, "
+        f"{table.only_b:,} only in {html_text(names[1])}.</p>"
         f"{_html_table(('column', 'rows that differ', 'largest change'), columns)}"
         f"<details><summary>{shown} of {table.changed_rows:,} changed rows</summary>"
         f"{_html_table((key, 'column', *names), examples)}</details>"
@@ -166,25 +168,25 @@ def _changed(patches: ComparedPages, inline: InlinePages) -> str:
         }
         for title, path in patches.pages
     ]
-    notes = "".join(f"<p>{escape(note)}</p>" for note in patches.notes)
+    notes = "".join(f"<p>{html_text(note)}</p>" for note in patches.notes)
     return f"<h2>Changed patches</h2>{notes}{inline.section(artifacts, heading='')}"
 
 
 def _list(title: str, paths: Sequence[str]) -> str:
-    items = "".join(f"<li>{escape(path)}</li>" for path in paths)
+    items = "".join(f"<li>{html_text(path)}</li>" for path in paths)
     return f"<h2>{title}</h2><ul>{items}</ul>" if items else ""
 
 
 def _figures(comparison: RunComparison, names: Sequence[str]) -> str:
     parts = []
     for path, equal in comparison.figures:
-        title = escape(Path(path).stem)
+        title = html_text(Path(path).stem)
         if equal:
             parts.append(f'<p>{title} <span class="faint">equal byte for byte</span></p>')
             continue
         pair = "".join(
             f'<figure><img src="{thumbnail(folder / path)}" alt="{title}">'
-            f"<figcaption>{title}, {escape(name)}</figcaption></figure>"
+            f"<figcaption>{title}, {html_text(name)}</figcaption></figure>"
             for folder, name in zip((comparison.a, comparison.b), names, strict=True)
         )
         parts.append(f'<div class="pair">{pair}</div>')
@@ -279,10 +281,10 @@ def _drawing(
     ]
     labels = "".join(
         f'<text x="{x}" y="{y}" text-anchor="{anchor}" font-size="11" fill="#333333" '
-        f'font-family="system-ui, sans-serif">{escape(text)}</text>'
+        f'font-family="system-ui, sans-serif">{html_text(text)}</text>'
         for x, y, anchor, text in texts
     )
     return (
-        f'<svg width="{WIDTH}" height="{HEIGHT}" role="img" aria-label="{escape(title)}">'
+        f'<svg width="{WIDTH}" height="{HEIGHT}" role="img" aria-label="{html_text(title)}">'
         f"{''.join(paths)}{labels}</svg>"
     )

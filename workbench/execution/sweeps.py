@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
-from html import escape
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from workbench.errors import NotebookParameterError, NotebookRunError, WorkbenchError
+from workbench.escape import html_text
 from workbench.execution.files import require_writable, write_json, write_text
 from workbench.execution.records import RunRecord, StepNote, StepRecord, StoredRun, read_run
 from workbench.execution.report_style import STYLE
@@ -255,13 +255,13 @@ def write_sweep_page(folder: Path) -> Path:
     """Write the page that sets the members of a sweep side by side, and return its path."""
     rows = sweep_rows(folder)
     columns = list(dict.fromkeys(name for row in rows for name in row))
-    head = "".join(f"<th>{escape(name)}</th>" for name in columns)
+    head = "".join(f"<th>{html_text(name)}</th>" for name in columns)
     body = "".join(f"<tr>{_cells(row, columns)}</tr>" for row in rows)
     good = sum(row["status"] == "ok" for row in rows)
     page = (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f"<title>{escape(folder.name)}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n"
-        f"<h1>{escape(folder.name)}</h1>\n<p>{good} of {len(rows)} runs ended well.</p>\n"
+        f"<title>{html_text(folder.name)}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n"
+        f"<h1>{html_text(folder.name)}</h1>\n<p>{good} of {len(rows)} runs ended well.</p>\n"
         f'<div class="scroll"><table class="preview"><tr>{head}</tr>{body}</table></div>\n'
         "</main>\n</body>\n</html>\n"
     )
@@ -273,7 +273,7 @@ def _cells(row: Mapping[str, Any], columns: Iterable[str]) -> str:
     for name in columns:
         value = row.get(name)
         text = "" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
-        shown = escape(text)
+        shown = html_text(text)
         if name == "run":
             shown = f'<a href="{quote(text)}/index.html">{shown}</a>'
         cells.append(f"<td>{shown}</td>")

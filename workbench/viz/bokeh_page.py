@@ -7,9 +7,9 @@ of Panel's scripts too.
 import base64
 import zlib
 from functools import cache
-from html import escape
 from typing import Any
 
+from workbench.escape import filled, html_text, in_script
 from workbench.viz import assets, palettes
 
 
@@ -24,21 +24,35 @@ def bokeh_page(layout: Any, title: str, *, heading: str = "", below: str = "") -
     """
     from bokeh.embed import components
 
+    plain_texts(layout)
     script, content = components(layout, wrap_script=False)
-    above = f"<h1>{escape(heading)}</h1>" if heading else ""
-    small = f"<p>{escape(below)}</p>" if below else ""
-    parts = {
-        "TITLE": escape(title),
-        "CONTENT": above + content + small,
-        "LIBRARY": _deflated_bokeh(),
-        "SCRIPT": script.replace("</", "<\\/"),
-    }
-    page = assets.script("bokeh.html")
-    before = ""
-    for name, text in parts.items():  # in the order of the page: no part is searched for a name
-        head, page = page.split(name, 1)
-        before += head + text
-    return before + page
+    above = f"<h1>{html_text(heading)}</h1>" if heading else ""
+    small = f"<p>{html_text(below)}</p>" if below else ""
+    parts = [
+        ("TITLE", html_text(title)),
+        ("CONTENT", above + content + small),
+        ("LIBRARY", _deflated_bokeh()),
+        ("SCRIPT", in_script(script)),
+    ]
+    return filled(assets.script("bokeh.html"), parts)
+
+
+def plain_texts(layout: Any) -> None:
+    """Let no text of a Bokeh layout be read as a formula (between ``$$``)."""
+    from bokeh.models import Axis, PlainText
+    from bokeh.models.annotations import Title
+
+    for model in layout.select({"type": Axis}):
+        if isinstance(model.axis_label, str):
+            model.axis_label = PlainText(text=model.axis_label)
+        words = model.major_label_overrides
+        model.major_label_overrides = {
+            place: PlainText(text=word) if isinstance(word, str) else word
+            for place, word in words.items()
+        }
+    for model in layout.select({"type": Title}):
+        if isinstance(model.text, str):
+            model.text = PlainText(text=model.text)
 
 
 def plain_figure(figure: Any, height: int) -> None:

@@ -10,7 +10,7 @@ import pandas as pd
 from workbench.viz import palettes
 from workbench.viz.bokeh_page import bokeh_page
 from workbench.viz.embed import OfflineView
-from workbench.viz.statics import blank_figure, picture, tidy
+from workbench.viz.statics import blank_figure, legend_label, picture, tidy
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -52,7 +52,8 @@ def curves_figure(
         panel.line("tolerance_m", "score", source=source, width=2, **look)
         dots.append(panel.scatter("tolerance_m", "score", source=source, size=6, **look))
         axes.fill_between(rows["tolerance_m"], rows["low"], rows["high"], color=colour, alpha=0.15)
-        axes.plot(rows["tolerance_m"], rows["score"], "o-", color=colour, ms=3.5, label=name)
+        named: dict[str, Any] = {"color": colour, "label": legend_label(name)}
+        axes.plot(rows["tolerance_m"], rows["score"], "o-", ms=3.5, **named)
     panel.hover.renderers = dots
     panel.legend.update(location="bottom_right", border_line_color=None, click_policy="hide")
     axes.legend(frameon=False, fontsize=9, loc="lower right")

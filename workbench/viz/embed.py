@@ -8,11 +8,12 @@ together and the picture is what remains.
 """
 
 import base64
-import html
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import IO, Any
+
+from workbench.escape import html_text
 
 _STYLE = (
     ".wb-view iframe{width:100%;border:0;display:block;background:#fff}"
@@ -21,6 +22,20 @@ _STYLE = (
 )
 # The page may run its scripts but does not reach the notebook it is shown in.
 _SANDBOX = "allow-scripts allow-downloads allow-popups"
+
+
+def sandboxed_frame(page: str, title: str, height: int) -> str:
+    """Put a whole document into a frame whose scripts do not reach the notebook around it.
+
+    Args:
+        page: The document.
+        title: What is shown, any text.
+        height: CSS pixels.
+    """
+    return (
+        f'<iframe title="{html_text(title)}" height="{height}" style="height:{height}px" '
+        f'sandbox="{_SANDBOX}" srcdoc="{html_text(page)}"></iframe>'
+    )
 
 
 @dataclass(frozen=True, repr=False)
@@ -48,17 +63,12 @@ class OfflineView:
         return f"<{self.title}: {parts}, {megabytes:.1f} MB>"
 
     def _repr_html_(self) -> str:
-        title = html.escape(self.title)
+        title = html_text(self.title)
         picture = base64.b64encode(self.png).decode()
         image = f'<img alt="{title}" src="data:image/png;base64,{picture}">'
         if self.page is None:
             return f'<div class="wb-view"><style>{_STYLE}</style>{image}</div>'
-        # Inside a quoted attribute only these two characters need escaping.
-        source = self.page.replace("&", "&amp;").replace('"', "&quot;")
-        frame = (
-            f'<iframe title="{title}" height="{self.height}" style="height:{self.height}px" '
-            f'sandbox="{_SANDBOX}" srcdoc="{source}"></iframe>'
-        )
+        frame = sandboxed_frame(self.page, self.title, self.height)
         return f'<div class="wb-view"><style>{_STYLE}</style>{frame}{image}</div>'
 
     def savefig(self, target: str | PathLike[str] | IO[bytes], **_: Any) -> None:

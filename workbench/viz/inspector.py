@@ -15,12 +15,12 @@ import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
-from html import escape
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import EvaluationError
+from workbench.escape import filled, html_text, script_json
 from workbench.legends import Legend
 from workbench.viz import assets, palettes
 from workbench.viz.embed import OfflineView
@@ -170,23 +170,18 @@ class Inspector:
             patches: Those to carry, out of this inspector's; default: all.
         """
         shown = self._patches if patches is None else list(patches)
-        meta = json.dumps(self._meta(shown), separators=(",", ":"), allow_nan=False)
         data = "\n".join(
             f'<script type="text/plain" id="patch-{k}">{_carried(patch)}</script>'
             for k, patch in enumerate(shown)
         )
         parts = [
-            ("TITLE", escape(self.title)),
+            ("TITLE", html_text(self.title)),
             ("STYLE", assets.script("inspector.css")),
-            ("META", meta.replace("<", "\\u003c")),
+            ("META", script_json(self._meta(shown))),
             ("PATCHES", data),
             ("SCRIPT", "\n".join(assets.script(_script_name(name)) for name in SCRIPTS)),
         ]
-        rest, pieces = assets.script("inspector.html"), []
-        for name, text in parts:  # in the order of the page: no part is searched for a name
-            head, rest = rest.split(f"{{{{{name}}}}}", 1)
-            pieces += [head, text]
-        return "".join([*pieces, rest])
+        return filled(assets.script("inspector.html"), parts)
 
     def save(self, path: str | PathLike[str]) -> Path:
         """Write the page with every patch; the file is whole or not there.

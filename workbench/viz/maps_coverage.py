@@ -1,26 +1,23 @@
 """Locations on an interactive map, any number of them: coloured, filtered, clicked, selected."""
 
 from collections.abc import Mapping, Sequence
-from html import escape
 from typing import TYPE_CHECKING, Any, Literal
 
 import folium
 import numpy as np
 import shapely
-from branca.element import MacroElement
 from folium.map import CustomPane
-from folium.template import Template
 from numpy.typing import NDArray
 
+from workbench.escape import html_text
 from workbench.geo.tile import Tile
-from workbench.viz import assets
 from workbench.viz.map_cards import Cards
 from workbench.viz.map_colours import Colouring, numbers_of
 from workbench.viz.map_lines import packed_overlays
 from workbench.viz.map_locations import SERIES, colourings, plan_and_times
 from workbench.viz.map_view import CoverageMap
 from workbench.viz.map_widgets import LiveMap
-from workbench.viz.maps_base import Bounds, Legend, OfflineMap
+from workbench.viz.maps_base import Bounds, Legend, OfflineMap, PageScript
 from workbench.viz.packed_layer import PackedPlan, pack_plan
 from workbench.viz.statics import picture
 from workbench.viz.statics_maps import coverage_figure
@@ -129,7 +126,7 @@ def _add_squares(
     canvas.add_child(CustomPane("squares", z_index=350, pointer_events=False))
     if features is not None:
         canvas.add_child(features)
-    canvas.add_child(_Squares(packed, features, options))
+    canvas.add_child(PageScript("showPlan", packed.text, options, features, scripts=SCRIPTS))
 
 
 def _title(colour_by: Any, values: Any, colouring: Colouring) -> str:
@@ -194,17 +191,17 @@ def _features(plan: "gpd.GeoDataFrame", packed: PackedPlan) -> folium.GeoJson:
 
 def _legend(packed: PackedPlan) -> str:
     parts = [_classes(k, colouring) for k, colouring in enumerate(packed.colourings)]
-    options = "".join(f"<option>{escape(c.name)}</option>" for c in packed.colourings)
+    options = "".join(f"<option>{html_text(c.name)}</option>" for c in packed.colourings)
     several = len(packed.colourings) > 1
     choice = f'<select id="wb-colour" aria-label="Colour by">{options}</select>' if several else ""
-    heading = "Colour by" if several else escape(packed.colourings[0].name)
+    heading = "Colour by" if several else html_text(packed.colourings[0].name)
     total = f"{packed.locations:,}"
     return (
         f"<details open><summary>{heading}</summary>{choice}{''.join(parts)}"
         f'<small><span id="wb-shown">{total}</span> of {total} locations shown. '
         '<button id="wb-all" hidden>Show all</button></small>'
         "<small>Where squares are smaller than a pixel, "
-        f'<span id="wb-top">{escape(packed.colourings[0].on_top)}</span> shows. '
+        f'<span id="wb-top">{html_text(packed.colourings[0].on_top)}</span> shows. '
         "Click a square for its dates.</small></details>"
     )
 
@@ -215,35 +212,9 @@ def _classes(number: int, colouring: Colouring) -> str:
     rows = "".join(
         f'<label class="wb-row"><input type="checkbox" checked data-series="{k}">'
         f'<i style="background:{colouring.colours[k]}"></i>'
-        f"<span>{escape(colouring.labels[k])}</span>"
+        f"<span>{html_text(colouring.labels[k])}</span>"
         f'<span data-count="{k}" data-all="{counts[k]:,}">{counts[k]:,}</span></label>'
         for k in colouring.listed
         if counts[k]
     )
     return f'<div data-colouring="{number}"{" hidden" if number else ""}>{rows}</div>'
-
-
-class _Squares(MacroElement):
-    """The packed squares and the scripts that show them."""
-
-    _template = Template("""
-        {% macro script(this, kwargs) %}
-        {{ this.code }}
-        showPlan({{ this._parent.get_name() }}, "{{ this.packed.text }}", Object.assign(
-          {{ this.options|tojson }},
-          {features: {{ this.features.get_name() if this.features else "null" }}}));
-        {% endmacro %}
-        """)
-
-    def __init__(
-        self,
-        packed: PackedPlan,
-        features: folium.GeoJson | None,
-        options: dict[str, Any],
-    ) -> None:
-        super().__init__()
-        self._name = "Squares"
-        self.packed = packed
-        self.features = features
-        self.code = "".join(assets.script(name) for name in SCRIPTS)
-        self.options = options

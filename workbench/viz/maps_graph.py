@@ -10,14 +10,12 @@ from typing import TYPE_CHECKING
 import networkx as nx
 import numpy as np
 import shapely
-from branca.element import MacroElement
-from folium.template import Template
 
 from workbench.geo.tile import Tile
-from workbench.viz import assets, palettes
+from workbench.viz import palettes
 from workbench.viz.embed import OfflineView
 from workbench.viz.map_lines import graph_columns, outline_columns
-from workbench.viz.maps_base import Legend, OfflineMap
+from workbench.viz.maps_base import Legend, OfflineMap, PageScript
 from workbench.viz.network import MAX_NODES
 from workbench.viz.packing import packed
 from workbench.viz.statics import picture
@@ -72,7 +70,13 @@ def graph_map(
     bounds = (float(xmin), float(ymin), float(xmax), float(ymax))
     canvas = OfflineMap(title, bounds, land=land, basemap=basemap)
     canvas.add_child(Legend(_legend(graph, len(tiles))))
-    canvas.add_child(_Graph(text, title))
+    options = {
+        "steps": DEGREE_STEPS,
+        "colours": degree_colours(),
+        "most": MAX_NODES,
+        "title": title,
+    }
+    canvas.add_child(PageScript("showGraph", text, options, scripts=SCRIPTS))
     places = np.column_stack([columns["node_lon"], columns["node_lat"]]) / 1e4
     edges = np.column_stack([columns["a"], columns["b"]])
     classes = np.searchsorted(DEGREE_STEPS, degree, side="right") - 1
@@ -122,26 +126,3 @@ def _legend(graph: "nx.Graph[str]", count: int) -> str:
         "select, click a tile for its component. Nodes of repeated scenes are spread apart.</small>"
         "</details>"
     )
-
-
-class _Graph(MacroElement):
-    """The packed graph and the scripts that show it."""
-
-    _template = Template("""
-        {% macro script(this, kwargs) %}
-        {{ this.code }}
-        showGraph({{ this._parent.get_name() }}, "{{ this.text }}", {{ this.options|tojson }});
-        {% endmacro %}
-        """)
-
-    def __init__(self, text: str, title: str) -> None:
-        super().__init__()
-        self._name = "Graph"
-        self.text = text
-        self.code = "".join(assets.script(name) for name in SCRIPTS)
-        self.options = {
-            "steps": DEGREE_STEPS,
-            "colours": degree_colours(),
-            "most": MAX_NODES,
-            "title": title,
-        }

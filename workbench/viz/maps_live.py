@@ -2,15 +2,11 @@
 
 import base64
 from collections.abc import Mapping
-from html import escape
 from typing import Any
 
-from branca.element import MacroElement
-from folium.template import Template
-
-from workbench.viz import assets
+from workbench.escape import html_text
 from workbench.viz.aggregates import Aggregator, Box, How, painted_grid, ramp_css
-from workbench.viz.maps_base import Legend, OfflineMap
+from workbench.viz.maps_base import Legend, OfflineMap, PageScript
 
 MOST_PIXELS = 2_400
 """Largest width or height of a picture, in pixels."""
@@ -62,7 +58,7 @@ def live_page(aggregator: Aggregator, how: How, label: str, canvas: OfflineMap) 
     note = f"<small>{missing:,} locations have no value.</small>" if missing else ""
     canvas.add_child(
         Legend(
-            f"<details open><summary>{escape(label)}</summary>"
+            f"<details open><summary>{html_text(label)}</summary>"
             f'<div class="wb-ramp"><span id="wb-low"></span><i style="background:{ramp_css()}"></i>'
             '<span id="wb-high"></span></div>'
             f'<small><span id="wb-shown">{total}</span> of {total} locations in view, all of them '
@@ -71,22 +67,6 @@ def live_page(aggregator: Aggregator, how: How, label: str, canvas: OfflineMap) 
         )
     )
     picture = base64.b64encode(png).decode()
-    canvas.add_child(_Live(facts | {"picture": picture}))
+    first = facts | {"picture": picture}
+    canvas.add_child(PageScript("showLive", first, scripts=["live_map.js"]))
     return canvas.page()
-
-
-class _Live(MacroElement):
-    """The first picture, and the script that asks for the next."""
-
-    _template = Template("""
-        {% macro script(this, kwargs) %}
-        {{ this.code }}
-        showLive({{ this._parent.get_name() }}, {{ this.first|tojson }});
-        {% endmacro %}
-        """)
-
-    def __init__(self, first: dict[str, Any]) -> None:
-        super().__init__()
-        self._name = "Live"
-        self.first = first
-        self.code = assets.script("live_map.js")

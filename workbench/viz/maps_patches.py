@@ -1,18 +1,16 @@
 """What became of each planned location, on an interactive map: kept on which dates, and why not."""
 
 from collections import Counter
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 import shapely
-from branca.element import MacroElement
-from folium.template import Template
 
-from workbench.viz import assets, palettes
+from workbench.escape import html_text
+from workbench.viz import palettes
 from workbench.viz.embed import OfflineView
-from workbench.viz.maps_base import Bounds, Legend, OfflineMap, swatch_row
+from workbench.viz.maps_base import Bounds, Legend, OfflineMap, PageScript, swatch_row
 from workbench.viz.patch_tables import FATES
 from workbench.viz.statics import picture
 from workbench.viz.statics_patches import fates_figure
@@ -65,7 +63,10 @@ def fate_map(
     canvas = OfflineMap(title, next(iter(views.values())), land=land, basemap=basemap)
     canvas.add_child(Legend(_legend(places, rejected, views)))
     features = [_feature(row, groups.get_group(row.location_id)) for row in places.itertuples()]
-    canvas.add_child(_Fates({"type": "FeatureCollection", "features": features}, views))
+    collection = {"type": "FeatureCollection", "features": features}
+    corners = [[[b[1], b[0]], [b[3], b[2]]] for b in views.values()]
+    show = PageScript("showFates", collection, corners, palettes.INK, scripts=["patch_fates.js"])
+    canvas.add_child(show)
     figure = fates_figure(places, FATE_COLOURS, views, title)
     return OfflineView(title, png=picture(figure), page=canvas.page(), height=600)
 
@@ -143,14 +144,15 @@ def _legend(places: pd.DataFrame, rejected: pd.DataFrame, views: dict[str, Bound
     ]
     reasons = Counter(reason for reasons in rejected["reasons"] for reason in reasons)
     asked = "".join(
-        f'<label class="wb-row"><input type="radio" name="reason" data-reason="{reason}">'
-        f"<span>{escape(reason)}: {reasons[reason]:,}</span></label>"
-        for reason in FATES
+        '<label class="wb-row"><input type="radio" name="reason" '
+        f'data-reason="{html_text(reason)}">'
+        f"<span>{html_text(reason)}: {reasons[reason]:,}</span></label>"
+        for reason in (*FATES, *sorted(set(reasons) - set(FATES)))
         if reasons[reason]
     )
     links = "".join(
         f'<label class="wb-row"><input type="radio" name="view" data-view="{k}"'
-        f"{' checked' if k == 0 else ''}><span>{escape(name)}</span></label>"
+        f"{' checked' if k == 0 else ''}><span>{html_text(name)}</span></label>"
         for k, name in enumerate(views)
     )
     parts = [f"<details open><summary>Locations</summary>{''.join(rows)}</details>"]
@@ -162,23 +164,3 @@ def _legend(places: pd.DataFrame, rejected: pd.DataFrame, views: dict[str, Bound
         )
     parts.append(f"{_SECTION}<summary>Go to</summary>{links}</details>")
     return "".join(parts)
-
-
-class _Fates(MacroElement):
-    """The squares, their stories, and the script that tells them."""
-
-    _template = Template("""
-        {% macro script(this, kwargs) %}
-        {{ this.code }}
-        showFates({{ this._parent.get_name() }}, {{ this.features|tojson }},
-          {{ this.views|tojson }}, {{ this.ring|tojson }});
-        {% endmacro %}
-        """)
-
-    def __init__(self, features: dict[str, Any], views: dict[str, Bounds]) -> None:
-        super().__init__()
-        self._name = "Fates"
-        self.features = features
-        self.views = [[[b[1], b[0]], [b[3], b[2]]] for b in views.values()]
-        self.ring = palettes.INK
-        self.code = assets.script("patch_fates.js")

@@ -1,20 +1,18 @@
 """Footprints on an interactive map, with the overlap graph drawn over them."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 import folium
 import networkx as nx
 import numpy as np
 import shapely
-from branca.element import MacroElement
-from folium.template import Template
 
+from workbench.escape import html_text
 from workbench.geo.tile import Tile
-from workbench.viz import assets, palettes
+from workbench.viz import palettes
 from workbench.viz.embed import OfflineView
-from workbench.viz.maps_base import Bounds, Legend, OfflineMap, gradient_row, swatch_row
+from workbench.viz.maps_base import Bounds, Legend, OfflineMap, PageScript, gradient_row, swatch_row
 from workbench.viz.maps_graph import require_nodes
 from workbench.viz.sketch import drawn_footprint, spread_positions
 from workbench.viz.statics import picture
@@ -68,7 +66,9 @@ def tile_map(
     )
     for layer in (footprints, edges, nodes):
         canvas.add_child(layer)
-    canvas.add_child(_GraphHover(footprints, edges, nodes))
+    canvas.add_child(
+        PageScript("connectGraph", footprints, edges, nodes, scripts=["tile_graph.js"])
+    )
     canvas.add_child(Legend(_legend(graph, top, tolerance)))
     canvas.add_child(folium.LayerControl(collapsed=False))
     figure = tile_map_figure(outlines, graph, place, colour, top, land=land, title=title)
@@ -165,7 +165,7 @@ def _legend(graph: nx.Graph, top: int, tolerance: float) -> str:
         "<details open><summary>Number of overlapping tiles</summary>",
         gradient_row("0", str(top), palettes.ramp_stops()),
         swatch_row(line, f"two tiles overlap ({graph.number_of_edges():,})"),
-        f"<small>{escape(_counts(graph, isolated))}</small>",
+        f"<small>{html_text(_counts(graph, isolated))}</small>",
         f"<small>Outlines are drawn to within {tolerance * 111:.1g} km; nodes of repeated scenes "
         "are spread apart. Click for all tiles of a place.</small></details>",
     ]
@@ -175,21 +175,3 @@ def _legend(graph: nx.Graph, top: int, tolerance: float) -> str:
 def _counts(graph: nx.Graph, isolated: int) -> str:
     components = nx.number_connected_components(graph)
     return f"{len(graph):,} of {len(graph):,} tiles, {components:,} components, {isolated} isolated"
-
-
-class _GraphHover(MacroElement):
-    """Tooltips, lit edges and the list of tiles at a place."""
-
-    _template = Template("""
-        {% macro script(this, kwargs) %}
-        {{ this.code }}
-        connectGraph({{ this._parent.get_name() }}, {{ this.layers[0].get_name() }},
-          {{ this.layers[1].get_name() }}, {{ this.layers[2].get_name() }});
-        {% endmacro %}
-        """)
-
-    def __init__(self, *layers: folium.GeoJson) -> None:
-        super().__init__()
-        self._name = "GraphHover"
-        self.layers = layers
-        self.code = assets.script("tile_graph.js")

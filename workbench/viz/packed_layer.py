@@ -206,7 +206,7 @@ def _explicit_corners(plan: "gpd.GeoDataFrame", crs: list[str]) -> dict[str, NDA
 def _ids(
     names: list[str], columns: dict[str, NDArray[np.int64]]
 ) -> tuple[dict[str, Any], dict[str, NDArray[np.int64]]]:
-    """Write ids as a pattern and numbers where all share one shape, else as one text.
+    """Write ids as a pattern and numbers where all share one shape, else as they are.
 
     "32632-x0512-y0044" and "32632-x0513-y0044" are the pattern of widths [5, 4, 4] between "",
     "-x", "-y" and "", and three columns of numbers. A number that is xmin or ymin divided by a
@@ -218,7 +218,7 @@ def _ids(
     shape = re.compile("".join(pieces))
     matches = [shape.fullmatch(name) for name in names]
     if not widths or max(widths) > 9 or not all(matches):
-        return {"text": "\n".join(names)}, {}
+        return {"list": names}, {}
     numbers = np.array([match.groups() for match in matches if match], dtype=np.int64)
     stored, derived = {}, {}
     for k in range(len(widths)):

@@ -12,7 +12,7 @@ from workbench.evaluation.benchmark_tables import COSTS, BenchmarkTable, dominat
 from workbench.viz import palettes
 from workbench.viz.bokeh_page import bokeh_page, plain_figure
 from workbench.viz.embed import OfflineView
-from workbench.viz.statics import blank_figure, picture, tidy
+from workbench.viz.statics import blank_figure, legend_label, picture, tidy
 from workbench.viz.statics_tables import FAINT
 from workbench.viz.statics_transfer import MARKERS, MATPLOTLIB_MARKERS, line_look
 from workbench.viz.table_words import WORDS, wording
@@ -148,7 +148,8 @@ def _handles(panels: dict[str, pd.DataFrame]) -> list[Any]:
         ["marker", "colour"], kind="stable"
     )  # fmt: skip
     looks = [
-        (row["name"], *_look(row | {"is_dominated": False})) for row in rows.to_dict("records")
+        (legend_label(row["name"]), *_look(row | {"is_dominated": False}))
+        for row in rows.to_dict("records")
     ]
     return [
         Line2D([], [], ls="", marker=MATPLOTLIB_MARKERS[marker], ms=7, color=colour, label=name)

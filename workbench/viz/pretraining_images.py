@@ -12,7 +12,7 @@ from workbench.viz.embed import OfflineView
 from workbench.viz.patch_images import TRUE_COLOUR, band_near, stretch_limits, stretched
 from workbench.viz.patch_tables import spectral_gaps
 from workbench.viz.pretraining_tables import as_colours, run_colour
-from workbench.viz.statics import blank_figure, picture, tidy
+from workbench.viz.statics import blank_figure, legend_label, picture, tidy
 from workbench.viz.statics_patches import GAP
 
 
@@ -53,7 +53,8 @@ def views_figure(
         order = np.argsort(places, kind="stable")
         values = np.append(median, np.full(len(holes), np.nan))
         width = 1.2 if number else 2.4
-        axes.plot(places[order], values[order], color=run_colour(number), label=name, lw=width)
+        look = {"color": run_colour(number), "lw": width}
+        axes.plot(places[order], values[order], label=legend_label(name), **look)
     axes.legend(frameon=False, fontsize=9)
     units = contract.units.capitalize()
     tidy(axes, "Median spectrum", "Wavelength (nm); grey: bands that are not used", units)

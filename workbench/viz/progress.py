@@ -2,8 +2,8 @@
 
 import time
 from collections.abc import Callable
-from html import escape
 
+from workbench.escape import html_text
 from workbench.evaluation.study import CellNote
 from workbench.extraction.patches import Progress
 
@@ -49,9 +49,9 @@ def progress_html(label: str, progress: Progress | None, rate: float | None = No
         'Cutting: 1 of 4 tiles · 20 patches cut · 3 rejected · 0 unreadable tiles</div>'
     """
     if progress is None:
-        return f"<div><progress></progress> {escape(label)}: starting</div>"
+        return f"<div><progress></progress> {html_text(label)}: starting</div>"
     told = (
-        f"{escape(label)}: {progress.tiles_done:,} of {progress.tiles:,} tiles · "
+        f"{html_text(label)}: {progress.tiles_done:,} of {progress.tiles:,} tiles · "
         f"{progress.patches:,} patches cut · {progress.rejected:,} rejected · "
         f"{progress.failed:,} unreadable tiles"
     )
@@ -90,12 +90,12 @@ def study_html(label: str, note: CellNote | None, seconds: float = 0.0) -> str:
         seconds: Time spent so far, from which the rest is guessed.
     """
     if note is None:
-        return f"<div><progress></progress> {escape(label)}: starting</div>"
+        return f"<div><progress></progress> {html_text(label)}: starting</div>"
     left = seconds / note.number * (note.total - note.number)
     told = f"{note.number} of {note.total} · {seconds:.0f} s"
     told += f" · {note.number / seconds:.2g} a second" if seconds > 0 else ""
     told += f" · about {left:.0f} s to go"
     if note.reason:
-        told += f" · failed: {escape(note.reason)}"
+        told += f" · failed: {html_text(note.reason)}"
     value = f'value="{note.number}" max="{max(note.total, 1)}"'
-    return f"<div><progress {value}></progress> {escape(label)}: {told}</div>"
+    return f"<div><progress {value}></progress> {html_text(label)}: {told}</div>"

@@ -17,7 +17,7 @@ from workbench.viz.patch_images import (
     stretch_told,
 )
 from workbench.viz.patch_images import stretched as as_shown
-from workbench.viz.statics import blank_figure, picture, tidy
+from workbench.viz.statics import blank_figure, legend_label, picture, tidy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -63,7 +63,7 @@ def split_figure(scene: "LabelledScene", task: "Task", *, title: str) -> Offline
         for part, colour in PART_COLOURS.items()
     ]  # fmt: skip
     handles += [
-        Patch(fc=colour, ec=palettes.BORDER, label=name)
+        Patch(fc=colour, ec=palettes.BORDER, label=legend_label(name))
         for name, colour in zip(names, colours, strict=True)
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False, fontsize=9)

@@ -1,16 +1,18 @@
 """Pictures of the same things, drawn by matplotlib without a screen or a browser."""
 
 import io
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import shapely
 
+from workbench.escape import visible
 from workbench.viz import palettes
 
 if TYPE_CHECKING:
     import geopandas as gpd
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 DPI = 110
@@ -30,10 +32,49 @@ def blank_figure(width: float = 9.0, height: float = 5.0) -> "Figure":
 
 
 def picture(figure: "Figure") -> bytes:
-    """Render a figure to a PNG file."""
+    """Render a figure to a PNG file; every text is drawn as it is, none as a formula."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=DPI, facecolor="white")
+    write_picture(figure, buffer, dpi=DPI, facecolor="white")
     return buffer.getvalue()
+
+
+def write_picture(figure: "Figure", target: Any, **options: Any) -> None:
+    """Write a figure as a PNG file, as `picture` does.
+
+    Args:
+        figure: What to draw.
+        target: A path or a binary file.
+        options: Of matplotlib's `savefig`.
+    """
+    from matplotlib import rc_context
+    from matplotlib.text import Text
+
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)
+        text.set_text(visible(text.get_text()))
+    for axes in figure.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            _plain_ticks(axis)
+    with rc_context({"text.parse_math": False}):  # for ticks, which are made while it is drawn
+        figure.savefig(target, format="png", **options)
+
+
+def _plain_ticks(axis: "Axis") -> None:
+    """Let no label of a tick be a formula, nor hold what cannot be seen."""
+    from matplotlib.ticker import FuncFormatter, LogFormatterMathtext, NullFormatter
+
+    shown = axis.get_major_formatter()
+    if isinstance(shown, LogFormatterMathtext):
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    elif isinstance(shown, FuncFormatter):
+        axis.set_major_formatter(FuncFormatter(lambda x, pos, f=shown.func: visible(f(x, pos))))
+    if isinstance(axis.get_minor_formatter(), LogFormatterMathtext):
+        axis.set_minor_formatter(NullFormatter())
+
+
+def legend_label(text: object) -> str:
+    """Text as matplotlib's legends show it, which leave out what begins with an underscore."""
+    return f" {text}" if str(text).startswith("_") else str(text)
 
 
 def tidy(axes: "Axes", title: str, x: str = "", y: str = "") -> "Axes":

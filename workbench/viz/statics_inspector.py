@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from workbench.viz import palettes
 from workbench.viz.inspector_data import PackedPatch
-from workbench.viz.statics import blank_figure
+from workbench.viz.statics import blank_figure, legend_label
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -130,7 +130,7 @@ def _legend(figure: "Figure", classes: Sequence[tuple[str, str]], names: tuple[s
 
     colours = palettes.class_colours(len(classes))
     named = [
-        Patch(color=c, label=_short(name, 24))
+        Patch(color=c, label=legend_label(_short(name, 24)))
         for c, (name, _) in zip(colours, classes, strict=True)
     ]
     told = (

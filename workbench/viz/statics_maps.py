@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from workbench.viz import palettes
 from workbench.viz.map_colours import Colouring, series_colouring
-from workbench.viz.statics import map_axes
+from workbench.viz.statics import legend_label, map_axes
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -225,19 +225,11 @@ def _class_legend(axes: "Axes", colouring: Colouring, in_view: int) -> None:
     handles = [
         Patch(
             color=colouring.colours[k],
-            label=f"{plain(colouring.labels[k])}: {colouring.counts[k]:,}",
+            label=legend_label(f"{colouring.labels[k]}: {colouring.counts[k]:,}"),
         )
         for k in colouring.listed
         if colouring.counts[k]
     ]
     known = len(colouring.codes)
     total = f"{in_view:,} of {known:,} locations" + (" in view" if in_view < known else "")
-    axes.legend(
-        handles=handles, title=f"{plain(colouring.name)}\n{total}", loc="upper left", fontsize=9
-    )
-
-
-def plain(text: str) -> str:
-    """Text of files as matplotlib shows it: no dollar starts a formula, no underscore hides."""
-    text = text.replace("$", r"\$")
-    return f"\u200b{text}" if text.startswith("_") else text
+    axes.legend(handles=handles, title=f"{colouring.name}\n{total}", loc="upper left", fontsize=9)

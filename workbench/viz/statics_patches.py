@@ -8,7 +8,7 @@ import pandas as pd
 import shapely
 
 from workbench.viz import palettes
-from workbench.viz.statics import blank_figure, tidy
+from workbench.viz.statics import blank_figure, legend_label, tidy
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -38,7 +38,8 @@ def spectra_figure(
     for left, right in gaps:
         axes.axvspan(left, right, color=GAP, lw=0)
     for (date, table), colour in zip(lines, colours, strict=True):
-        axes.plot(table["wavelength_nm"], table["value"], color=colour, lw=1.5, label=date)
+        label = legend_label(date)
+        axes.plot(table["wavelength_nm"], table["value"], color=colour, lw=1.5, label=label)
     axes.legend(frameon=False, fontsize=9, loc="center left", bbox_to_anchor=(1.0, 0.5))
     tidy(axes, title, "Wavelength (nm); grey: bands that are not used", units)
     return figure
@@ -86,7 +87,7 @@ def leaks_figure(shares: pd.DataFrame, title: str) -> "Figure":
     colours = split_colours(len(shares.columns))
     for k, (name, colour) in enumerate(zip(shares.columns, colours, strict=True)):
         at = [i + (k - (len(shares.columns) - 1) / 2) * width for i in range(len(shares))]
-        bars = axes.bar(at, shares[name], width * 0.94, color=colour, label=name)
+        bars = axes.bar(at, shares[name], width * 0.94, color=colour, label=legend_label(name))
         axes.bar_label(bars, fmt="{:.0f}%", fontsize=9, color=palettes.INK, padding=2)
     axes.set_xticks(range(len(shares)), list(shares.index))
     axes.set_ylim(0, 112)

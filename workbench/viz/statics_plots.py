@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from workbench.viz import palettes
-from workbench.viz.statics import blank_figure, tidy
+from workbench.viz.statics import blank_figure, legend_label, tidy
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -48,7 +48,7 @@ def grouped_bars_figure(table: pd.DataFrame, title: str, x: str, y: str) -> "Fig
     places = np.arange(len(table))
     for k, (column, colour) in enumerate(zip(table.columns, method_colours(table), strict=True)):
         at = places + (k - (len(table.columns) - 1) / 2) * width
-        bars = axes.bar(at, table[column], width * 0.95, label=column, color=colour)
+        bars = axes.bar(at, table[column], width * 0.95, label=legend_label(column), color=colour)
         axes.bar_label(bars, fmt="{:,.0f}", fontsize=8, color=palettes.MUTED, padding=2)
     axes.set_xticks(places, [str(name) for name in table.index])
     axes.yaxis.set_major_formatter("{x:,.0f}")

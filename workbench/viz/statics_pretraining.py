@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from workbench.viz import palettes
 from workbench.viz.pretraining_tables import PROBES, run_colour, smoothed
-from workbench.viz.statics import blank_figure, tidy
+from workbench.viz.statics import blank_figure, legend_label, tidy
 from workbench.viz.statics_patches import GAP
 
 if TYPE_CHECKING:
@@ -58,7 +58,8 @@ def probes_figure(
     for axes, (column, words) in zip(figure.subplots(1, 2), PROBES.items(), strict=True):
         axes.axhline(chance, color=palettes.MUTED, ls="--", lw=1)
         for number, (name, log) in enumerate(scores.items()):
-            axes.plot(log["step"], log[column], "o-", color=run_colour(number), ms=4, label=name)
+            look = {"color": run_colour(number), "ms": 4, "label": legend_label(name)}
+            axes.plot(log["step"], log[column], "o-", **look)
         axes.set_ylim(*limits)
         tidy(axes, words, "Step", "Accuracy")
         axes.legend(frameon=False, fontsize=9, loc="lower right")

@@ -6,6 +6,7 @@ from textwrap import fill
 from typing import Any
 
 from workbench.viz.palettes import BORDER, INK, MUTED
+from workbench.viz.statics import write_picture
 
 _UNIT, _LETTER, _GAP, _LINE = 0.19, 0.078, 3, 0.95  # inches, inches, letters, units of height
 FAINT = "#8a949e"
@@ -59,7 +60,7 @@ def table_picture(
         axes.plot([0, across], [place - 0.3] * 2, color=BORDER, lw=0.6)
     axes.text(0, place, "\n".join(below), fontsize=7, color=MUTED, va="top", parse_math=False)
     target = BytesIO()
-    figure.savefig(target, format="png")
+    write_picture(figure, target)
     return target.getvalue()
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from workbench.viz import palettes
-from workbench.viz.statics import blank_figure, tidy
+from workbench.viz.statics import blank_figure, legend_label, tidy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -65,7 +65,7 @@ def lines_figure(
             colour, marker, dash = line_look(numbers[line])
             look: dict[str, Any] = {"color": colour, "ls": _LINES[dash]}
             axes.fill_between(points["x"], points["low"], points["high"], color=colour, alpha=0.15)
-            look |= {"marker": MATPLOTLIB_MARKERS[marker], "ms": 5, "label": line}
+            look |= {"marker": MATPLOTLIB_MARKERS[marker], "ms": 5, "label": legend_label(line)}
             axes.plot(points["x"], points["value"], **look)
             if marked and line in marked.get(name, {}):
                 place = marked[name][line]
@@ -96,7 +96,7 @@ def bars_with_intervals_figure(panels: Panels, title: str, label: str) -> "Figur
         for line, bars in lines.items():
             colour, width = line_look(numbers[line])[0], float(bars["width"].iloc[0])
             at, value = bars["at"].to_numpy(float), bars["value"].to_numpy(float)
-            axes.bar(at, value, width * 0.9, color=colour, label=line)
+            axes.bar(at, value, width * 0.9, color=colour, label=legend_label(line))
             reach = np.stack([value - bars["low"], bars["high"] - value])
             has = ~np.isnan(reach[0])
             axes.errorbar(

@@ -1,11 +1,11 @@
 """Pages of tables that sort themselves: one document with its style and script, no network."""
 
 from collections.abc import Sequence
-from html import escape
 from textwrap import fill
 
 import pandas as pd
 
+from workbench.escape import filled, html_text
 from workbench.viz import assets
 from workbench.viz.embed import OfflineView
 from workbench.viz.table_words import WORDS
@@ -25,20 +25,15 @@ def assembled(title: str, kind: str, heads: str, body: str, notes: str, definiti
         notes: Items of the list below, as HTML.
         definitions: Terms and what they mean, as HTML.
     """
-    page = assets.script("table.html")
-    parts = {"TITLE": escape(title), "KIND": kind, "CAPTION": escape(title), "HEADS": heads}
+    parts = {"TITLE": html_text(title), "KIND": kind, "CAPTION": html_text(title), "HEADS": heads}
     parts |= {"BODY": body, "NOTES": notes, "DEFINITIONS": definitions}
     parts |= {"SCRIPT": assets.script("table.js")}
-    before = ""
-    for name, text in parts.items():  # in the order of the page: no part is searched for a name
-        head, page = page.split(name, 1)
-        before += head + text
-    return before + page
+    return filled(assets.script("table.html"), parts.items())
 
 
 def note_list(notes: Sequence[str]) -> str:
     """Items of a list, as HTML."""
-    return "".join(f"<li>{escape(note)}</li>" for note in notes)
+    return "".join(f"<li>{html_text(note)}</li>" for note in notes)
 
 
 def frame_view(frame: pd.DataFrame, title: str, *, notes: Sequence[str] = ()) -> OfflineView:
@@ -54,7 +49,7 @@ def frame_view(frame: pd.DataFrame, title: str, *, notes: Sequence[str] = ()) ->
     from workbench.viz.statics_tables import table_picture
 
     heads = "".join(
-        f'<th scope="col"><button type="button" data-column="{i}">{escape(_head(name))}</button>'
+        f'<th scope="col"><button type="button" data-column="{i}">{html_text(_head(name))}</button>'
         "</th>"
         for i, name in enumerate(frame)
     )
@@ -84,6 +79,6 @@ def _text(value: object) -> str:
 
 def _cell(value: object, text: str, is_number: bool) -> str:
     if not is_number:
-        return f'<td class="text">{escape(text)}</td>'
+        return f'<td class="text">{html_text(text)}</td>'
     order = f' data-value="{value}"' if text else ""
-    return f"<td{order}>{escape(text)}</td>"
+    return f"<td{order}>{html_text(text)}</td>"

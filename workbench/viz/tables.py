@@ -8,11 +8,11 @@ scores no more than another cell.
 import math
 from collections.abc import Hashable
 from dataclasses import dataclass
-from html import escape
 from typing import Any
 
 import pandas as pd
 
+from workbench.escape import html_text
 from workbench.evaluation.benchmark_tables import BenchmarkTable
 from workbench.viz.embed import OfflineView
 from workbench.viz.table_pages import assembled, note_list
@@ -58,7 +58,7 @@ def table_page(table: BenchmarkTable) -> str:
     body = "".join(_html_row(grid, number) for number in range(len(grid.rows)))
     notes = note_list(table.notes)
     named = "".join(
-        f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>"
+        f"<dt>{html_text(name)}</dt><dd>{html_text(text)}</dd>"
         for name, text in table.definitions.items()
     )
     kind = "compared" if grid.is_compared else "printed"
@@ -200,7 +200,7 @@ def _html_heads(grid: _Grid) -> str:
     """The rows of the head: groups of columns, and below them the names that sort."""
     names = [*grid.heads, *grid.last_words()]
     buttons = [
-        f'<button type="button" data-column="{i}">{escape(name)}</button>'
+        f'<button type="button" data-column="{i}">{html_text(name)}</button>'
         for i, name in enumerate(names)
     ]
     left = [f'<th scope="col">{button}</th>' for button in buttons[: len(grid.heads)]]
@@ -209,7 +209,8 @@ def _html_heads(grid: _Grid) -> str:
         return f"<tr>{''.join([*left, *right])}</tr>"
     left = [cell.replace("<th ", '<th rowspan="2" ', 1) for cell in left]
     above = [
-        f'<th scope="colgroup" colspan="{count}">{escape(name)}</th>' for name, count in grid.groups
+        f'<th scope="colgroup" colspan="{count}">{html_text(name)}</th>'
+        for name, count in grid.groups
     ]
     return f"<tr>{''.join([*left, *above])}</tr><tr>{''.join(right)}</tr>"
 
@@ -218,7 +219,7 @@ def _html_row(grid: _Grid, number: int) -> str:
     row, before = grid.rows[number], grid.rows[number - 1] if number else ()
     heads = [
         f'<th scope="row"{" class=again" if row[: i + 1] == before[: i + 1] else ""}>'
-        f"{escape(word)}</th>"
+        f"{html_text(word)}</th>"
         for i, word in enumerate(grid.row_words(row))
     ]
     is_first = number > 0 and len(row) > 1 and row[0] != before[0]
@@ -232,9 +233,9 @@ def _html_cell(cell: dict[Hashable, Any] | None, grid: _Grid) -> str:
     score, rest = _score(cell)
     value = cell["value"] if score else cell["published"]
     lines = [f"<b>{score}</b>" if cell["is_best"] else score] if score else []
-    lines += [f"<small>{escape(rest)}</small>"] if rest else []
+    lines += [f"<small>{html_text(rest)}</small>"] if rest else []
     if published := _published(cell, grid):
-        title = f' title="{escape(cell["flags"])}"' if cell["flags"] else ""
+        title = f' title="{html_text(cell["flags"])}"' if cell["flags"] else ""
         lines.append(f'<span class="published"{title}>{published}</span>')
     look = _look(cell)
     of_class = f' class="{look}"' if look else ""

@@ -1,11 +1,11 @@
 // Locations on the map: coloured in one of several ways, classes and times switched, a click that tells what is known.
-async function showPlan(map, base64, options) {
+async function showPlan(map, base64, options, features) {
   const plan = await unpackPlan(base64);
   const c = plan.columns, n = c.crs.length;
   const quads = projectSquares(plan), index = squareIndex(quads);
   const firstMember = new Int32Array(c.lengths.length + 1);
   c.lengths.forEach((length, k) => (firstMember[k + 1] = firstMember[k] + length));
-  const names = plan.ids.text === undefined ? null : plan.ids.text.split("\n");
+  const names = plan.ids.list ?? null;
 
   function locationId(i) {
     if (names) return names[i];
@@ -23,7 +23,7 @@ async function showPlan(map, base64, options) {
   const inTime = new Uint8Array(c.lengths.length).fill(1);
   let active = 0, timeCut = false;
 
-  const layer = options.features ? featureLayer(options.features, paint) : squareLayer(quads, index, paint).addTo(map);
+  const layer = features ? featureLayer(features, paint) : squareLayer(quads, index, paint).addTo(map);
 
   function refresh() {
     const cut = visible.map((boxes, k) => [c["class" + k], boxes]).filter(([, boxes]) => boxes.includes(false));

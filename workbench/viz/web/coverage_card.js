@@ -4,7 +4,8 @@ function showCard(box, id, cards) {
   if (!cards && !window.liveCards) return;
   const place = box.appendChild(document.createElement("section"));
   place.className = "wb-card";
-  const known = cards && cards.of[id], rejected = (cards && cards.rejected[id]) || [];
+  const own = (table) => (cards && Object.hasOwn(table, id) ? table[id] : null); // an id may be "__proto__"
+  const known = own(cards?.of), rejected = own(cards?.rejected) || [];
   if (known) return drawCard(place, known, cards, rejected);
   if (window.liveCards) {
     place.textContent = "asking Python …";

@@ -1,5 +1,7 @@
 // The first view, lines of longitude and latitude that follow the zoom, and a wheel that zooms once the map is meant.
-function dressMap(map, view) {
+function dressMap(map, view, icons) {
+  L.Icon.Default.mergeOptions(icons);
+  L.Icon.Default.imagePath = " ";
   // A frame below the fold may start without a size, which would fit the view to nothing: fit again until a reader acts.
   const box = map.getContainer();
   const fit = new ResizeObserver(() => {
@@ -54,4 +56,17 @@ function dressMap(map, view) {
     map.on("mousedown", () => map.scrollWheelZoom.enable());
     map.on("mouseout", () => map.scrollWheelZoom.disable());
   }
+}
+
+// A box in a corner; its HTML was made by Python, which escaped every text of the data.
+function addLegend(map, html, position) {
+  const legend = L.control({ position });
+  legend.onAdd = () => {
+    const box = L.DomUtil.create("div", "wb-box wb-legend");
+    box.append(document.createRange().createContextualFragment(html));
+    L.DomEvent.disableClickPropagation(box);
+    L.DomEvent.disableScrollPropagation(box);
+    return box;
+  };
+  legend.addTo(map);
 }
