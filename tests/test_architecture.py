@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parent.parent / "workbench"
 
 LAYERS = [  # from the ground up; names of one layer do not know each other
     {"errors", "escape"},
-    {"files", "progress", "showing"},
+    {"files", "nodata", "progress", "showing"},
     {"records"},
     {"geo", "sensors", "legends"},
     {"catalog"},

@@ -101,3 +101,29 @@ def test_density_is_a_share_with_gaps():
     assert np.isnan(density[3:]).all()
     with pytest.raises(ContractMismatchError, match=r"must be a percentage .* but 101 .1 pixels"):
         tree_cover_density(np.array([5, 101]))
+
+
+def test_codes_of_alaska_and_fill_belong_to_no_class():
+    codes = np.array([51, 72, 73, 74, 127, 250, 0, 12], dtype=np.uint8)
+    assert NLCD_15.encode(codes).tolist() == [15] * 8
+    assert NLCD_15.nodata_codes >= {0, 127, 250}
+
+
+def test_whole_numbers_of_a_float_map_are_codes():
+    codes = np.array([11, np.nan, 95], dtype=np.float32)
+    assert NLCD_15.encode(codes).tolist() == [0, 15, 14]
+
+
+def test_missing_pixels_may_hold_anything():
+    codes = np.array([11, 199, 95], dtype=np.uint8)
+    missing = np.array([False, True, False])
+    assert NLCD_15.encode(codes, missing=missing).tolist() == [0, 15, 14]
+    assert NLCD_15.present(codes, missing=missing).sum() == 2
+    assert np.isnan(tree_cover_density(np.array([50, 180]), missing=missing[:2])[1])
+
+
+def test_not_any_byte_raster_is_a_crop_map():
+    with pytest.raises(ContractMismatchError, match=r"must be in the legend 'cdl14'"):
+        CDL_14.encode(np.arange(256, dtype=np.uint8))
+    listed = sorted([*CDL_14.index_of_code, *CDL_14.ignored])
+    assert 120 < len(listed) < 150

@@ -47,7 +47,7 @@ class Legend:
     """Codes that belong to the product, but to no class of this legend, with their names; they
     become `ignore_index`."""
     ignore_other_codes: range | None = None
-    """Codes of the product that are ignored as a group, as CDL's 1-255; None if each is listed."""
+    """Codes of the product that are ignored as a group, as 1-255; None if each is listed."""
     source: str = ""
     """Where the table is from."""
 
@@ -81,28 +81,46 @@ class Legend:
         """Class index of every mapped code."""
         return {code: i for i, c in enumerate(self.classes) for code in c.codes}
 
-    def encode(self, codes: NDArray[Any], *, thing: str = "the label map") -> NDArray[np.uint8]:
+    @cached_property
+    def nodata_codes(self) -> frozenset[int]:
+        """Codes that stand for "nothing is known here", as NLCD's 0, 127 and 250."""
+        names = {"no data", "outside area"}
+        return frozenset(code for code, name in self.ignored.items() if name in names)
+
+    def encode(
+        self,
+        codes: NDArray[Any],
+        *,
+        missing: NDArray[np.bool_] | None = None,
+        thing: str = "the label map",
+    ) -> NDArray[np.uint8]:
         """Turn the codes of a map into class indices.
 
         Args:
-            codes: Integer array of any shape, codes as delivered.
+            codes: Array of any shape, codes as delivered: whole numbers, of a float type too.
+            missing: Where the map itself says that it has no code (nodata of its header, a mask);
+                what is stored there is not looked at.
             thing: What the codes are from, for the message.
 
         Returns:
-            Class indices of the same shape; `ignore_index` where the code is ignored.
+            Class indices of the same shape; `ignore_index` where the code is ignored or missing,
+            or NaN.
 
         Raises:
-            ContractMismatchError: If a code is outside the legend.
+            ContractMismatchError: If a code is outside the legend, or no whole number.
 
         Example:
             >>> NLCD_15.encode(np.array([11, 95, 12])).tolist()
             [0, 14, 15]
         """
-        if not np.issubdtype(codes.dtype, np.integer):
-            raise ContractMismatchError(
-                f"Class codes are whole numbers, but {thing} is {codes.dtype}.\n"
-                "Read it without scaling or interpolation."
-            )
+        known = np.ones(codes.shape, dtype=bool) if missing is None else ~missing
+        if np.issubdtype(codes.dtype, np.floating):
+            known &= ~np.isnan(codes)
+        result = np.full(codes.shape, self.ignore_index, dtype=np.uint8)
+        result[known] = self._indices(_whole(codes[known], thing), thing)
+        return result
+
+    def _indices(self, codes: NDArray[np.int64], thing: str) -> NDArray[np.uint8]:
         found, inverse = np.unique(codes, return_inverse=True)
         unknown = [int(c) for c in found if not self._is_known(int(c))]
         if unknown:
@@ -111,18 +129,26 @@ class Legend:
                 f"but {', '.join(map(str, unknown[:5]))} "
                 f"({int(np.isin(codes, unknown).sum())} pixels) is not.\n"
                 f"Its codes: {self._code_text()}. Is this the right legend, and was the map "
-                "resampled by nearest neighbour?"
+                'resampled by nearest neighbour? A code for "no data" can be stated: '
+                "`LabelSource(..., nodata=code)`."
             )
         table = np.array(
             [self.index_of_code.get(int(c), self.ignore_index) for c in found], dtype=np.uint8
         )
         return table[inverse].reshape(codes.shape)
 
-    def present(self, codes: NDArray[Any], *, thing: str = "the label map") -> NDArray[np.bool_]:
+    def present(
+        self,
+        codes: NDArray[Any],
+        *,
+        missing: NDArray[np.bool_] | None = None,
+        thing: str = "the label map",
+    ) -> NDArray[np.bool_]:
         """Say which classes occur in at least one pixel: the multi-label vector of a patch.
 
         Args:
-            codes: Integer array of any shape, codes as delivered.
+            codes: As in `encode`.
+            missing: As in `encode`.
             thing: What the codes are from, for the message.
 
         Returns:
@@ -131,7 +157,8 @@ class Legend:
         Raises:
             ContractMismatchError: If a code is outside the legend.
         """
-        counts = np.bincount(self.encode(codes, thing=thing).ravel(), minlength=len(self) + 1)
+        encoded = self.encode(codes, missing=missing, thing=thing)
+        counts = np.bincount(encoded.ravel(), minlength=len(self) + 1)
         return counts[: len(self)] > 0
 
     def _is_known(self, code: int) -> bool:
@@ -145,6 +172,20 @@ class Legend:
     def _code_text(self) -> str:
         codes = sorted([*self.index_of_code, *self.ignored])
         return ", ".join(map(str, codes))
+
+
+def _whole(codes: NDArray[Any], thing: str) -> NDArray[np.int64]:
+    """Codes as int64; floats must be whole numbers."""
+    if codes.dtype.kind in "iub":
+        return codes.astype(np.int64)
+    broken = codes != np.rint(codes) if codes.dtype.kind == "f" else np.ones(codes.shape, bool)
+    if broken.any() or not np.isfinite(codes).all():
+        strange = codes[broken | ~np.isfinite(codes)]
+        raise ContractMismatchError(
+            f"Class codes are whole numbers, but {thing} is {codes.dtype} with {strange.flat[0]}.\n"
+            "Read it without scaling or interpolation."
+        )
+    return codes.astype(np.int64)
 
 
 def _read_legend(name: str, title: str, other: range | None = None) -> Legend:
@@ -166,8 +207,9 @@ CORINE_19 = _read_legend("corine19", "CORINE Land Cover, 100 m, 19 classes of Bi
 """Codes are CORINE's own, 111 to 523."""
 CORINE_19_GRID = _read_legend("corine19_grid", "CORINE Land Cover rasters, 100 m, 19 classes")
 """The same classes for the published rasters, which number the 44 codes from 1 to 44."""
-CDL_14 = _read_legend("cdl14", "USDA Cropland Data Layer, 30 m, 14 crops", range(0, 256))
-"""Every other code of CDL is ignored."""
+CDL_14 = _read_legend("cdl14", "USDA Cropland Data Layer, 30 m, 14 crops")
+"""Every other code of CDL is ignored; what is no code of CDL is refused, so that not any byte
+raster is taken for a crop map."""
 NLCD_15 = _read_legend("nlcd15", "National Land Cover Database, 30 m, 15 classes")
 HRL_LEAF_TYPE = _read_legend("hrl_leaf_type", "Copernicus HRL Dominant Leaf Type 2018, 10 m")
 HRL_TREE_MASK = _read_legend("hrl_tree_mask", "Trees or none, from HRL Dominant Leaf Type, 10 m")
@@ -191,12 +233,16 @@ _DENSITY_NODATA = (254, 255)
 
 
 def tree_cover_density(
-    codes: NDArray[Any], *, thing: str = "the density map"
+    codes: NDArray[Any],
+    *,
+    missing: NDArray[np.bool_] | None = None,
+    thing: str = "the density map",
 ) -> NDArray[np.float32]:
     """Read Copernicus HRL Tree Cover Density: codes 0-100 are percent, 254 and 255 are no data.
 
     Args:
-        codes: Integer array of any shape, codes as delivered.
+        codes: Array of any shape, codes as delivered.
+        missing: Where the map itself says that it has no number; NaN is missing too.
         thing: What the codes are from, for the message.
 
     Returns:
@@ -205,12 +251,15 @@ def tree_cover_density(
     Raises:
         ContractMismatchError: If a code is neither a percentage nor 254 or 255.
     """
-    bad = ~(((codes >= 0) & (codes <= 100)) | np.isin(codes, _DENSITY_NODATA))
+    lost = np.isin(codes, _DENSITY_NODATA)
+    lost |= np.isnan(codes) if codes.dtype.kind == "f" else False
+    lost |= False if missing is None else missing
+    bad = ~(((codes >= 0) & (codes <= 100)) | lost)
     if bad.any():
         raise ContractMismatchError(
             f"Every code of {thing} must be a percentage 0-100, 254 or 255, "
             f"but {np.asarray(codes)[bad].flat[0]} ({int(bad.sum())} pixels) is not."
         )
     density = codes.astype(np.float32) / np.float32(100)
-    density[np.isin(codes, _DENSITY_NODATA)] = np.nan
+    density[lost] = np.nan
     return density

@@ -80,7 +80,7 @@ def test_each_pixel_takes_the_class_under_its_centre(make, tmp_path, legend, crs
     for i, target in by_location(dataset).items():
         wanted = legend.encode(code_under(own, codes, location_grid(i)))
         agree.append((target.numpy() == wanted).mean())
-    assert np.mean(agree) == 1 if own.crs == "EPSG:32632" else np.mean(agree) > 0.98
+    assert np.mean(agree) == 1
     assert labels.ignore_index == len(legend)
 
 

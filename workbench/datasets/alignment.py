@@ -12,7 +12,6 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -29,7 +28,7 @@ from workbench.extraction.store import PatchStore
 from workbench.files import opened_once
 from workbench.geo.grid import PixelGrid
 from workbench.legends import Legend
-from workbench.readers.labels import LabelMap
+from workbench.readers.labels import LabelMap, LabelMosaic
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +52,8 @@ class LabelSource:
     """
 
     maps: tuple[Path, ...]
-    """Raster files on grids of their own; a patch takes the first that covers it whole."""
+    """Raster files on grids of their own, as the tiles of a product: a patch takes the first that
+    covers it whole, or what several have together; see `readers.labels.LabelMosaic`."""
     kind: Kind
     """"classes": a class for each pixel (segmentation, change); "presence": which classes occur in
     the patch (multi-label); "density": a share in [0, 1] for each pixel (regression)."""
@@ -61,6 +61,8 @@ class LabelSource:
     """What the codes mean; None for "density", whose codes are percent."""
     majority: bool = False
     """Only "classes": the most frequent class of a finer map, instead of the one at the centre."""
+    nodata: float | None = None
+    """A code that means "no label", beside the legend's and the nodata and masks of the files."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "maps", tuple(Path(p) for p in self.maps))
@@ -88,6 +90,7 @@ class LabelSource:
             "kind": self.kind,
             "legend": None if self.legend is None else self.legend.name,
             "classes": [] if self.legend is None else list(self.legend.names),
+            "nodata": None if self.nodata is None else float(self.nodata),
             "how": self.how,
         }
 
@@ -97,7 +100,7 @@ class LabelSource:
             return (len(self.legend),), np.dtype(bool)
         return shape, np.dtype(np.float32 if self.kind == "density" else np.uint8)
 
-    def of(self, opened: LabelMap, grid: PixelGrid) -> NDArray[Any]:
+    def of(self, opened: LabelMap | LabelMosaic, grid: PixelGrid) -> NDArray[Any]:
         """Give the label of one patch; errors as in `LabelMap`."""
         if self.legend is None:
             return opened.density(grid)
@@ -236,8 +239,7 @@ def _write_rows(
     shape, dtype = source.row(next(iter(grids.values())).shape)
     skipped: dict[str, str] = {}
     rows = np.lib.format.open_memmap(path, "w+", dtype, (len(grids), *shape))
-    with ExitStack() as open_files:
-        opened = [open_files.enter_context(LabelMap(p)) for p in source.maps]
+    with LabelMosaic(source.maps, nodata=source.nodata) as opened:
         for i, (location, grid) in enumerate(grids.items()):
             label = _label(source, opened, grid, location, missing)
             if label is None:
@@ -261,17 +263,16 @@ def _write_rows(
 
 
 def _label(
-    source: LabelSource, opened: list[LabelMap], grid: PixelGrid, location: str, missing: str
+    source: LabelSource, opened: LabelMosaic, grid: PixelGrid, location: str, missing: str
 ) -> NDArray[Any] | None:
-    """The label from the first map that covers the location; None if none does."""
-    for label_map in opened:
-        if label_map.covers(grid):
-            return source.of(label_map, grid)
+    """The label of a location; None if maps do not cover it."""
+    if opened.covers(grid):
+        return source.of(opened, grid)
     if missing == "error":
         raise TileError(
-            f"A label map must cover each location, but none of {len(opened)} covers {location} "
-            f"(e.g. {opened[0].path}).\nAdd the map that does, or leave such locations out with "
-            "missing='skip'."
+            f"A label map must cover each location, but none of {len(opened.maps)} covers "
+            f"{location}, alone or with others (e.g. {opened.maps[0].path}).\n"
+            "Add the map that does, or leave such locations out with missing='skip'."
         )
     return None
 

@@ -1,25 +1,29 @@
 """Rasters on disk: windowed reading and atomic writing. This and `raster_grids` know rasterio.
 
-Nothing here scales or masks: numbers come out as they are stored, and what they mean is the
-reader's input contract.
+Nothing here scales: numbers come out as they are stored, and what they mean is the reader's input
+contract. Where a file says that there is no measurement (nodata of each band, mask bands, a `.msk`
+file beside it, an alpha band, NaN) is told by `RasterFile.missing`.
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 import rasterio
 from affine import Affine
 from numpy.typing import NDArray
 from rasterio._err import CPLE_BaseError  # what GDAL raises when it closes a file
+from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.errors import RasterioError
 from rasterio.windows import Window as RasterioWindow
 
 from workbench.errors import CRSMismatchError, TileError
 from workbench.geo.grid import PixelGrid, Window
+from workbench.nodata import is_missing
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -38,13 +42,32 @@ class RasterInfo:
     count: int
     """Number of bands."""
     dtype: str
-    """NumPy name of the stored type, as "int16"."""
+    """NumPy name of the stored type, as "int16"; of several types, that which holds all."""
     nodata: float | None
-    """Stored number without a measurement; None if the header names none."""
+    """Stored number without a measurement in the first band; None if the header names none."""
     band_names: tuple[str | None, ...]
     """Band descriptions; None where a band has none."""
     interleave: str
     """"band" or "pixel"."""
+    dtypes: tuple[str, ...] = ()
+    """Stored type of each band."""
+    nodatas: tuple[float | None, ...] = ()
+    """Stored number without a measurement in each band, alpha bands included."""
+    scales: tuple[float, ...] = ()
+    """Factor of each band, as the header names it; 1 where it names none."""
+    offsets: tuple[float, ...] = ()
+    """Offset of each band, as the header names it; 0 where it names none."""
+    units: tuple[str | None, ...] = ()
+    """Unit of each band's values after scale and offset, as the header names it."""
+    alpha: tuple[int, ...] = ()
+    """1-based bands that say how opaque a pixel is, and are no measurement."""
+    has_mask: bool = False
+    """Whether a mask band, a `.msk` file or an alpha band says which pixels hold measurements."""
+
+    @property
+    def data_bands(self) -> tuple[int, ...]:
+        """1-based bands that hold measurements: all but alpha bands."""
+        return tuple(i for i in range(1, self.count + 1) if i not in self.alpha)
 
 
 class RasterFile:
@@ -80,21 +103,104 @@ class RasterFile:
             out: (C, H, W) in the stored type to read into, instead of fresh memory.
 
         Returns:
-            (C, H, W) in the stored type.
+            (C, H, W) in the stored type; of bands of several types, in that which holds all.
 
         Raises:
             TileError: If the window leaves the raster, or the pixels cannot be read.
         """
-        if window is not None and not self.info.grid.holds(window):
+        box = self._box(window)
+        wanted = range(1, self.info.count + 1) if indexes is None else list(indexes)
+        types = {self.info.dtypes[i - 1] for i in wanted}
+        with _named(self.path):
+            if len(types) <= 1:
+                return self._source.read(
+                    None if indexes is None else list(indexes), window=box, out=out
+                )
+            bands = [self._source.read(i, window=box) for i in wanted]  # rasterio reads one type
+        mixed = np.stack(bands, dtype=common_type(types, str(self.path)), casting="safe")
+        if out is None:
+            return mixed
+        out[:] = mixed
+        return out
+
+    def missing(
+        self,
+        window: Window | None = None,
+        *,
+        indexes: Sequence[int] | None = None,
+        pixels: NDArray[Any] | None = None,
+        nodata: float | None = None,
+    ) -> NDArray[np.bool_]:
+        """Say where the file has no measurement.
+
+        A number is missing if it is the nodata of its band or the one stated here, NaN or infinite;
+        or if a mask band, a `.msk` file or an alpha band of 0 says so. They add up: GDAL looks at
+        a mask *instead of* nodata.
+
+        Args:
+            window: As in `read`.
+            indexes: As in `read`; all bands but alpha if None.
+            pixels: What `read` gave for the same window and bands, if it is at hand.
+            nodata: One more number without a measurement, for all bands.
+
+        Returns:
+            (C, H, W) bool.
+
+        Raises:
+            TileError: See `read`.
+        """
+        wanted = self.info.data_bands if indexes is None else tuple(indexes)
+        numbers = self.read(window, indexes=wanted) if pixels is None else pixels
+        lost = np.empty(numbers.shape, dtype=bool)
+        for k, index in enumerate(wanted):
+            lost[k] = is_missing(numbers[k], self.info.nodatas[index - 1])
+            if nodata is not None:
+                lost[k] |= is_missing(numbers[k], nodata)
+        masked = self.masked(window, indexes=wanted)
+        if masked is not None:
+            lost |= masked
+        return lost
+
+    def masked(
+        self, window: Window | None = None, *, indexes: Sequence[int] | None = None
+    ) -> NDArray[np.bool_] | None:
+        """Say where masks or alpha take pixels out; None if the file has neither.
+
+        Args:
+            window: As in `read`.
+            indexes: As in `missing`.
+
+        Returns:
+            (C, H, W) bool, or (1, H, W) where one mask is that of all bands.
+        """
+        if not self.info.has_mask:
+            return None
+        box = self._box(window)
+        wanted = self.info.data_bands if indexes is None else tuple(indexes)
+        with _named(self.path):
+            parts = [self._source.read(i, window=box)[None] == 0 for i in self.info.alpha]
+            flags = [self._source.mask_flag_enums[i - 1] for i in wanted]
+            if any(_is_mask(f) for f in flags):
+                shared = all(_is_mask(f) and MaskFlags.per_dataset in f for f in flags)
+                asked = list(wanted[:1]) if shared else list(wanted)
+                opaque = self._source.read_masks(asked, window=box)
+                own = np.array([_is_mask(self._source.mask_flag_enums[i - 1]) for i in asked])
+                parts.append((opaque == 0) & own[:, None, None])
+        shape = np.broadcast_shapes(*(part.shape for part in parts))
+        lost = np.zeros(shape, dtype=bool)
+        for part in parts:
+            lost |= part
+        return lost
+
+    def _box(self, window: Window | None) -> RasterioWindow | None:
+        if window is None:
+            return None
+        if not self.info.grid.holds(window):
             raise TileError(
                 f"A window must lie inside the raster, but {tuple(window)} (row, col, height, "
                 f"width) leaves the {self.info.grid.shape} pixels of {self.path}."
             )
-        box = window and RasterioWindow(window.col, window.row, window.width, window.height)
-        with _named(self.path):
-            return self._source.read(
-                None if indexes is None else list(indexes), window=box, out=out
-            )
+        return RasterioWindow(window.col, window.row, window.width, window.height)
 
     def require_whole(self) -> None:
         """Refuse a truncated file: the first and last block of each band must lie inside it.
@@ -272,15 +378,67 @@ def _info(path: Path, source: Any) -> RasterInfo:
     code = source.crs.to_epsg()  # also where the header spells the CRS out without its code
     crs = f"EPSG:{code}" if code else source.crs.to_wkt()
     grid = PixelGrid(crs, source.transform, (source.height, source.width))
+    alpha = tuple(
+        i for i, colour in enumerate(source.colorinterp, start=1) if colour == ColorInterp.alpha
+    )
+    if len(alpha) == source.count:
+        alpha = ()  # a file of its own, as one band tagged by mistake: its numbers are all there is
+    data = [i for i in range(source.count) if i + 1 not in alpha]
+    types = {source.dtypes[i] for i in data}
     return RasterInfo(
         path=path,
         grid=grid,
         count=source.count,
-        dtype=source.dtypes[0],
-        nodata=source.nodata,
+        dtype=types.pop() if len(types) == 1 else common_type(types, str(path)).name,
+        nodata=source.nodatavals[data[0]],
         band_names=source.descriptions,
         interleave=source.interleaving.value.lower() if source.interleaving else "band",
+        dtypes=tuple(source.dtypes),
+        nodatas=tuple(source.nodatavals),
+        scales=tuple(source.scales),
+        offsets=tuple(source.offsets),
+        units=tuple(source.units),
+        alpha=alpha,
+        has_mask=bool(alpha) or any(_is_mask(source.mask_flag_enums[i]) for i in data),
     )
+
+
+def _is_mask(flags: Sequence[MaskFlags]) -> bool:
+    """Whether GDAL's mask of a band is one of the file's own, no comparison with nodata.
+
+    The mask of an alpha band is left out: alpha is read itself, as GDAL scales it to 8 bits. That
+    of NODATA_VALUES (a pixel is missing if all bands have theirs) carries both flags.
+    """
+    names = set(flags)
+    if names & {MaskFlags.all_valid, MaskFlags.alpha}:
+        return False
+    return names != {MaskFlags.nodata}
+
+
+def common_type(types: Iterable[str], thing: str) -> "np.dtype[Any]":
+    """Give the number type that holds those of all bands without loss.
+
+    Args:
+        types: NumPy names.
+        thing: What has them, for the message.
+
+    Raises:
+        TileError: If there is none, as for int64 beside float64.
+
+    Example:
+        >>> common_type(["int16", "uint16"], "x.vrt"), common_type(["int16", "float32"], "x.vrt")
+        (dtype('int32'), dtype('float32'))
+    """
+    names = sorted(set(types))
+    common = np.result_type(*names)
+    wide = {np.dtype(name).itemsize for name in names if np.dtype(name).kind in "iu"}
+    if common.kind in "fc" and 8 in wide:
+        raise TileError(
+            f"The bands of a raster must fit one type of number, but {thing} has "
+            f"{', '.join(names)}, and none holds all of them exactly.\n"
+            "Write its bands as one type, or choose bands of one type."
+        )
+    return common
 
 
 def _write(
