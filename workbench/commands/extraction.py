@@ -66,7 +66,34 @@ def plan(
     entry: Annotated[str, typer.Argument(help="Entry of the catalog.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="GeoParquet file of the plan.")],
     patch_size: Annotated[int, typer.Option(min=1, help="Side of a patch, pixels.")] = 128,
-    gsd: Annotated[float, typer.Option(min=0.01, help="Ground size of a pixel, metres.")] = 30.0,
+    gsd: Annotated[
+        float | None,
+        typer.Option(
+            min=0.01,
+            help="Size of a pixel, metres. [default: that of the tiles; 30 if none says one]",
+            show_default=False,
+        ),
+    ] = None,
+    origin: Annotated[
+        tuple[float, float] | None,
+        typer.Option(
+            help="Crossing of grid lines (x y), units of the CRS. [default: that of the tiles]",
+            show_default=False,
+        ),
+    ] = None,
+    crs: Annotated[
+        str | None,
+        typer.Option(
+            help="CRS of all locations, as EPSG:25832. [default: those of the tiles]",
+            show_default=False,
+        ),
+    ] = None,
+    resample: Annotated[
+        bool,
+        typer.Option(
+            "--resample", help="Accept pixels of another size, in degrees, or not square."
+        ),
+    ] = False,
     method: Annotated[
         Literal["coverage", "combinations"], typer.Option(help="How squares are found.")
     ] = "coverage",
@@ -79,6 +106,9 @@ def plan(
     scale: Scale = "demo",
 ) -> None:
     """Plan locations over the tiles of an entry; no pixels are read, unless --clear asks for masks.
+
+    Locations lie on the pixel grid that most tiles of their region share; what cannot be copied is
+    said here and in the column why_resampled. Example: workbench plan enmap -o plan.parquet
 
     Beside PLAN.parquet lies PLAN.tiles.parquet, with the tiles that `workbench extract` reads.
     """
@@ -95,7 +125,13 @@ def plan(
     if clear:
         kept, _ = clear_tiles(kept)
     rules = ViewRules(
-        patch_size=patch_size, gsd=gsd, method=method, min_acquisitions=min_acquisitions
+        patch_size=patch_size,
+        gsd=gsd,
+        method=method,
+        min_acquisitions=min_acquisitions,
+        origin=origin,
+        crs=crs,
+        resample=resample,
     )
     planned = temporal_views(kept, rules)
     _write_tiles(kept, _tiles_file(output))
@@ -104,7 +140,11 @@ def plan(
     for name, value in plan_summary(planned, kept, rules).as_dict().items():
         text = f"{value:,}" if isinstance(value, int) else f"{value:,.4g}"
         table.add_row(name.replace("_", " "), text)
-    _console().print(table)
+    console = _console()
+    console.print(table)
+    whys = planned["why_resampled"].explode().value_counts()
+    for why, count in whys[whys.index != ""].items():
+        console.print(f"{count:,} patches will be resampled: {why}", markup=False)
 
 
 def extract(
@@ -223,7 +263,8 @@ def _write_tiles(kept: "list[Tile]", path: Path) -> None:
     from workbench.extraction.tiles import tile_frame
 
     frame = tile_frame(kept)
-    frame[["path", "group"]] = frame[["path", "group"]].fillna("").astype(str)
+    texts = [name for name in ("path", "group", "grid") if name in frame.columns]
+    frame[texts] = frame[texts].fillna("").astype(str)
     write_manifest(frame, path, kind="tiles")
 
 

@@ -12,7 +12,7 @@ from workbench.extraction.store import QUALITY_BITS, PatchStore
 from workbench.extraction.tables import locations_of
 from workbench.extraction.tiles import DroppedTile, Tile, bounding_boxes, drop_duplicates
 from workbench.extraction.validity import UnclearTile, ValidityRules, clear_tiles
-from workbench.extraction.views import PlanSummary, plan_summary, temporal_views
+from workbench.extraction.views import PlanSummary, plan_gsd, plan_summary, temporal_views
 
 __all__ = [
     "QUALITY_BITS",
@@ -37,6 +37,7 @@ __all__ = [
     "locations_of",
     "manifest_note",
     "overlap_graph",
+    "plan_gsd",
     "plan_summary",
     "print_progress",
     "read_manifest",

@@ -15,13 +15,14 @@ import shapely
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
-from workbench.extraction.frames import MAX_BEND, margins, zone_pieces
+from workbench.extraction.frames import bent
 from workbench.extraction.line import Ints
 from workbench.extraction.overlap import overlaps
+from workbench.extraction.regions import Division
 from workbench.extraction.rules import ViewRules
 from workbench.extraction.squares import Squares
-from workbench.geo.footprint import area_m2, densified, projected
-from workbench.geo.zones import Zone
+from workbench.geo.footprint import area_m2, projected
+from workbench.geo.lines import GridLines
 
 Combination = tuple[int, ...]
 Footprints = NDArray[np.object_]
@@ -38,26 +39,27 @@ class _Taken:
     cells: dict[tuple[int, int, int], list[tuple[int, int]]] = field(default_factory=dict)
     squares: list[tuple[int, int, int]] = field(default_factory=list)
 
-    def add_if_free(self, zone: int, x: int, y: int) -> None:
+    def add_if_free(self, sheet: int, x: int, y: int) -> None:
         size = self.size
         column, row = x // size, y // size
         shared = 0
         for near in ((column + i, row + j) for i in (-1, 0, 1) for j in (-1, 0, 1)):
-            for a, b in self.cells.get((zone, *near), ()):
+            for a, b in self.cells.get((sheet, *near), ()):
                 shared += max(0, size - abs(a - x)) * max(0, size - abs(b - y))
                 if shared > self.limit:
                     return
-        self.cells.setdefault((zone, column, row), []).append((x, y))
-        self.squares.append((zone, x, y))
+        self.cells.setdefault((sheet, column, row), []).append((x, y))
+        self.squares.append((sheet, x, y))
 
 
 def plan_combinations(
-    footprints: Footprints, date: Ints, rules: ViewRules, *, workers: int = 1
+    footprints: Footprints, division: Division, date: Ints, rules: ViewRules, *, workers: int = 1
 ) -> Squares:
     """Plan squares by listing combinations of overlapping tiles and cutting their intersections.
 
     Args:
         footprints: (N,) polygons in EPSG:4326.
+        division: The regions of the plan.
         date: (N,) number of each tile's date. Combinations grow by tiles, as in the listing, but
             only those of `min_acquisitions` dates may take ground.
         rules: All fields but `row_positions`.
@@ -74,34 +76,43 @@ def plan_combinations(
     # Components of *all* shared ground are independent, however small the ground they share.
     order = np.argsort(found.component, kind="stable")
     groups = np.split(order, np.flatnonzero(np.diff(found.component[order])) + 1)
-    work = partial(_plan_component, footprints=footprints, date=date, graph=graph, rules=rules)
+    work = partial(
+        _plan_component,
+        footprints=footprints,
+        division=division,
+        date=date,
+        graph=graph,
+        rules=rules,
+    )
     if workers == 1:
         plans = [work(group) for group in groups]
     else:
         with ProcessPoolExecutor(max_workers=workers) as pool:
             plans = list(pool.map(work, groups, chunksize=max(1, len(groups) // (8 * workers))))
-    zone, x, y = np.array([s for plan in plans for s in plan], np.int64).reshape(-1, 3).T
-    return Squares(zone, x, y)
+    sheet, x, y = np.array([s for plan in plans for s in plan], np.int64).reshape(-1, 3).T
+    return Squares(sheet, x, y, division.lines)
 
 
 def _plan_component(
     group: NDArray[np.int64],
     *,
     footprints: Footprints,
+    division: Division,
     date: Ints,
     graph: "nx.Graph[int]",
     rules: ViewRules,
 ) -> list[tuple[int, int, int]]:
     taken = _Taken(rules.patch_size, rules.max_conflict * rules.patch_size**2)
     members = [int(i) for i in group]
+    component = int(division.component[members[0]])
     for combination, ground in _visits(members, footprints, graph, rules):
         if len(np.unique(date[list(combination)])) >= rules.min_acquisitions:
-            for zone, x, y in _candidates(ground, rules):
-                taken.add_if_free(zone, x, y)
+            for sheet, x, y in _candidates(ground, division, component, rules):
+                taken.add_if_free(sheet, x, y)
     if rules.min_acquisitions == 1:  # the final pass: what no combination has taken
         for i in members:
-            for zone, x, y in _candidates(footprints[i], rules):
-                taken.add_if_free(zone, x, y)
+            for sheet, x, y in _candidates(footprints[i], division, component, rules):
+                taken.add_if_free(sheet, x, y)
     return taken.squares
 
 
@@ -185,33 +196,37 @@ def _with_ground(
     return found
 
 
-def _candidates(ground: BaseGeometry, rules: ViewRules) -> Iterator[tuple[int, int, int]]:
+def _candidates(
+    ground: BaseGeometry, division: Division, component: int, rules: ViewRules
+) -> Iterator[tuple[int, int, int]]:
     """PATCHIFY: the squares of a lattice, anchored at the intersection's corner, that it holds."""
     parts = shapely.get_parts(ground)
     polygon = shapely.union_all(parts[shapely.get_type_id(parts) == 3])
     if polygon.is_empty:
         return
-    pieces, _, zones = zone_pieces(
-        np.array([polygon], dtype=object), inset=rules.tolerance + MAX_BEND
-    )
-    margin = margins(pieces, side=rules.side, tolerance=rules.tolerance)
-    for piece, zone, keep_off in zip(pieces, zones.tolist(), margin.tolist(), strict=True):
-        dense = densified(np.array([piece], dtype=object), max_bend=MAX_BEND)
-        (flat,) = projected(dense, "EPSG:4326", Zone(zone).crs)
-        for x, y in _lattice_squares(flat, rules, keep_off):
-            yield zone, x, y
+    for piece, sheet in division.cut(polygon, component):
+        lines = division.lines[sheet]
+        one = np.array([piece], dtype=object)
+        side = rules.patch_size * lines.gsd_m
+        dense, margin = bent(one, lines.crs, side=side, tolerance=rules.tolerance)
+        (flat,) = projected(dense, "EPSG:4326", lines.crs)
+        for x, y in _lattice_squares(flat, lines, rules.patch_size, float(margin[0])):
+            yield sheet, x, y
 
 
-def _lattice_squares(polygon: BaseGeometry, rules: ViewRules, keep_off: float) -> list[list[int]]:
+def _lattice_squares(
+    polygon: BaseGeometry, lines: GridLines, length: int, keep_off: float
+) -> list[list[int]]:
     """Pixels (x, y) of the squares a polygon holds, on a lattice from its lower left corner."""
-    xmin, ymin, xmax, ymax = np.array(polygon.bounds) / rules.gsd
-    inside = keep_off / rules.gsd
+    inside = keep_off / lines.gsd_m
+    on_grid = shapely.transform(polygon, lambda xy: (xy - lines.offset) / lines.size)
+    xmin, ymin, xmax, ymax = on_grid.bounds
     x, y = np.meshgrid(
-        np.arange(np.ceil(xmin + inside), xmax - rules.patch_size + 1, rules.patch_size),
-        np.arange(np.ceil(ymin + inside), ymax - rules.patch_size + 1, rules.patch_size),
+        np.arange(np.ceil(xmin + inside), xmax - length + 1, length),
+        np.arange(np.ceil(ymin + inside), ymax - length + 1, length),
     )
     corners = np.column_stack([x.ravel(), y.ravel()])
-    low, high = corners * rules.gsd - keep_off, corners * rules.gsd + rules.side + keep_off
-    shapely.prepare(polygon)
-    held = shapely.covers(polygon, shapely.box(low[:, 0], low[:, 1], high[:, 0], high[:, 1]))
+    low, high = corners - inside, corners + length + inside
+    shapely.prepare(on_grid)
+    held = shapely.covers(on_grid, shapely.box(low[:, 0], low[:, 1], high[:, 0], high[:, 1]))
     return corners[held].astype(int).tolist()

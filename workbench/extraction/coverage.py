@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from workbench.extraction.frames import outlines
 from workbench.extraction.line import Ints, pack_longest_first, room, stretches, unblocked
-from workbench.extraction.overlap import independent_groups
+from workbench.extraction.regions import Division
 from workbench.extraction.rows import RowGrid, row_counts
 from workbench.extraction.rules import ViewRules
 from workbench.extraction.squares import Squares
@@ -62,22 +62,23 @@ class _Rows:
         )
 
 
-def plan_coverage(footprints: NDArray[np.object_], date: Ints, rules: ViewRules) -> Squares:
+def plan_coverage(division: Division, date: Ints, rules: ViewRules) -> Squares:
     """Plan squares by asking of each place which tiles hold it.
 
     Args:
-        footprints: (N,) polygons in EPSG:4326.
+        division: The footprints, cut along the regions of the plan.
         date: (N,) number of each tile's date, in [0, N).
-        rules: `patch_size`, `gsd`, `min_acquisitions`, `tolerance`, `row_positions`.
+        rules: `patch_size`, `min_acquisitions`, `tolerance`, `row_positions`.
 
     Returns:
         Squares that do not overlap, each held whole by a tile on `min_acquisitions` dates or more.
     """
     edges = outlines(
-        footprints,
-        independent_groups(footprints),
-        gsd=rules.gsd,
-        side=rules.side,
+        division.pieces,
+        division.owner,
+        division.sheet,
+        division.lines,
+        patch_size=rules.patch_size,
         tolerance=rules.tolerance,
     )
     step, pitch = _step_and_pitch(rules.patch_size, rules.row_positions)
@@ -94,7 +95,8 @@ def plan_coverage(footprints: NDArray[np.object_], date: Ints, rules: ViewRules)
     for fewest in sorted({max(2, rules.min_acquisitions), rules.min_acquisitions}, reverse=True):
         placed = _joined([placed, _best_rows(lattices, placed, fewest)])
     origin = edges.origin[placed.sheet]
-    return Squares(edges.zone[placed.sheet], origin[:, 0] + placed.x, origin[:, 1] + placed.y)
+    x, y = origin[:, 0] + placed.x, origin[:, 1] + placed.y
+    return Squares(placed.sheet, x, y, division.lines)
 
 
 def _step_and_pitch(length: int, positions: int) -> tuple[int, int]:

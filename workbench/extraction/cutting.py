@@ -8,7 +8,7 @@ import math
 import threading
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -51,7 +51,7 @@ class PlannedPatch:
     crs: str
     """Its reference system."""
     bounds: Bounds
-    """Its square, metres in that CRS."""
+    """Its square, in units of that CRS."""
     place: int
     """Its place in the store."""
 
@@ -66,6 +66,8 @@ class TileJob:
     """Folder or file of the product."""
     patches: tuple[PlannedPatch, ...]
     """Its patches, by place."""
+    may_resample: bool = False
+    """Whether the plan allows for pixels of another size, or in degrees."""
 
 
 @dataclass(frozen=True)
@@ -95,11 +97,13 @@ class CutPatch:
     shares: dict[str, float]
     """Shares of its pixels by kind (`MEASURES`)."""
     resampling: str
-    """"none", "nearest" or "bilinear"."""
+    """"none", "nearest", "bilinear" or "average"."""
     shift: tuple[float, float]
     """(east, south) in pixels; NaN across zones."""
     checksum: str
     """CRC-32 of its pixels as stored without compression, eight hex digits; "" if rejected."""
+    why_resampled: str = ""
+    """Why its pixels were not copied as they lie; "" if they were."""
 
 
 def cut_tile(job: TileJob, rules: CutRules, out: Path) -> list[CutPatch]:
@@ -122,7 +126,9 @@ def cut_tile(job: TileJob, rules: CutRules, out: Path) -> list[CutPatch]:
         bulk_reading(_CACHE_MB),
         open_source(job.path, job.tile_id, bands=rules.bands) as source,
     ):
-        source.contract.require_same(layout.contract, thing=f"Tile {job.tile_id}")
+        # the size of its pixels is held against the locations' where they are placed
+        contract = replace(source.contract, gsd_m=layout.contract.gsd_m)
+        contract.require_same(layout.contract, thing=f"Tile {job.tile_id}")
         if source.dtype != layout.dtype:
             raise ContractMismatchError(
                 f"All tiles must store one type of number, but {job.tile_id} has {source.dtype} "
@@ -130,7 +136,7 @@ def cut_tile(job: TileJob, rules: CutRules, out: Path) -> list[CutPatch]:
             )
         for shard, members in groupby(job.patches, lambda p: p.place // layout.shard_size):
             patches = tuple(members)
-            cut = _Cut(source, rules, patches)
+            cut = _Cut(source, rules, patches, job)
             cut.read_layers()
             cut.read_pixels()
             _write(cut, shard, rules, out)
@@ -141,12 +147,22 @@ def cut_tile(job: TileJob, rules: CutRules, out: Path) -> list[CutPatch]:
 class _Cut:
     """The patches of one shard on their way from the tile."""
 
-    def __init__(self, source: Source, rules: CutRules, patches: Sequence[PlannedPatch]) -> None:
+    def __init__(
+        self, source: Source, rules: CutRules, patches: Sequence[PlannedPatch], job: TileJob
+    ) -> None:
         self.source, self.rules, self.patches = source, rules, patches
         layout = rules.layout
         size = (layout.patch_size, layout.patch_size)
-        grids = [_grid(p, size) for p in patches]
-        self.placements = [place(g, source.grid, across_zones=rules.across_zones) for g in grids]
+        self.placements = [
+            place(
+                grid_of(patch, size),
+                source.grid,
+                across_zones=rules.across_zones,
+                may_resample=job.may_resample,
+                name=f"Tile {job.tile_id}",
+            )
+            for patch in patches
+        ]
         self.bits: list[Bits] = []
         self.passed: list[int] = []
         """Patches that the quality layers let pass."""
@@ -243,6 +259,7 @@ class _Cut:
                     placement.method,
                     placement.shift,
                     self.sums.get(i, ""),
+                    placement.why,
                 )
             )
         return found
@@ -288,7 +305,8 @@ def release_room() -> None:
     _held.__dict__.clear()
 
 
-def _grid(patch: PlannedPatch, size: tuple[int, int]) -> PixelGrid:
+def grid_of(patch: PlannedPatch, size: tuple[int, int]) -> PixelGrid:
+    """Give the pixel grid of a planned patch of (H, W) pixels."""
     gsd = (patch.bounds[2] - patch.bounds[0]) / size[1]
     return PixelGrid.from_bounds(patch.crs, patch.bounds, gsd)
 

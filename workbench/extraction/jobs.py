@@ -1,5 +1,6 @@
 """From a plan to work: what is cut from each tile, where it goes, what is done at once."""
 
+import re
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -11,7 +12,9 @@ from scipy.sparse.csgraph import connected_components
 from workbench.errors import ManifestError
 from workbench.extraction.cutting import PlannedPatch, TileJob
 from workbench.extraction.tiles import require_distinct_ids
+from workbench.geo.lines import same_size
 from workbench.geo.tile import Tile
+from workbench.geo.units import metres_per_unit
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -20,6 +23,7 @@ LARGEST_SHARD = 64
 """Most places of a shard that is not asked to be larger: 420 MB of EnMAP patches."""
 _UNIT_PATCHES = 16  # tiles with fewer patches are done several at a time
 
+_COUNTED = re.compile(r"\d+-x(\d+)-y-?\d+")
 _NEEDED = ("location_id", "crs", "xmin", "ymin", "xmax", "ymax", "tile_ids")
 
 
@@ -44,11 +48,17 @@ def require_plan(plan: "gpd.GeoDataFrame", tiles: Sequence[Tile]) -> None:
     if not plan["location_id"].is_unique:
         twice = plan.loc[plan["location_id"].duplicated(), "location_id"].iloc[0]
         raise ManifestError(f"Locations of a plan must be distinct, but {twice!r} occurs twice.")
-    sides = np.unique(np.round([plan.xmax - plan.xmin, plan.ymax - plan.ymin], 3))
-    if len(sides) > 1:
+    units = plan["crs"].map({crs: metres_per_unit(str(crs)) for crs in set(plan["crs"])})
+    sides = np.concatenate([(plan.xmax - plan.xmin) * units, (plan.ymax - plan.ymin) * units])
+    if not same_size(sides.min(), sides.max()):
         raise ManifestError(
             f"Locations of a plan must be squares of one size, but have sides of {sides.min():g} "
             f"to {sides.max():g} m.\nPlan them with one patch size."
+        )
+    if "patch_size" in plan.columns and (plan["patch_size"] != plan["patch_size"].iloc[0]).any():
+        raise ManifestError(
+            "Locations of a plan must have one patch size, but have from "
+            f"{plan['patch_size'].min()} to {plan['patch_size'].max()} pixels.\nPlan them apart."
         )
     known = {tile.id for tile in tiles}
     if unknown := sorted({i for ids in plan["tile_ids"] for i in ids} - known):
@@ -56,6 +66,22 @@ def require_plan(plan: "gpd.GeoDataFrame", tiles: Sequence[Tile]) -> None:
             f"Every tile of a plan must be given, but {len(unknown)} of the plan's are not, e.g. "
             f"{unknown[0]!r}.\nGive the tiles that it was planned from."
         )
+
+
+def patch_size_of(plan: "gpd.GeoDataFrame") -> int | None:
+    """Give the side of a plan's patches in pixels; None where the plan does not say.
+
+    Plans of before 2027 have no column ``patch_size``; the names of their locations count pixels,
+    as "32632-x017021-y184340".
+    """
+    if "patch_size" in plan.columns:
+        return int(plan["patch_size"].iloc[0])
+    row = plan.iloc[int((plan["xmin"].abs()).to_numpy().argmax())]
+    name = _COUNTED.fullmatch(str(row["location_id"]))
+    if name is None or int(name[1]) == 0 or not row["xmin"] > 0:
+        return None
+    size = (row["xmax"] - row["xmin"]) * int(name[1]) / row["xmin"]
+    return round(size) if abs(size - round(size)) < 1e-3 and round(size) >= 1 else None
 
 
 def tile_jobs(
@@ -84,15 +110,24 @@ def tile_jobs(
             seen[tile_id].append((str(crs), -bounds[3], bounds[0], str(location), bounds))
     size = min(LARGEST_SHARD, max(map(len, seen.values()))) if shard_size is None else shard_size
     path_of = {tile.id: tile.path for tile in tiles}
+    resampled = _may_resample(plan)
     jobs, first = [], 0
     for tile_id in sorted(seen):
         patches = tuple(
             PlannedPatch(location, crs, bounds, first + i)
             for i, (crs, _, _, location, bounds) in enumerate(sorted(seen[tile_id]))
         )
-        jobs.append(TileJob(tile_id, path_of[tile_id], patches))
+        jobs.append(TileJob(tile_id, path_of[tile_id], patches, tile_id in resampled))
         first += -(-len(patches) // size) * size
     return jobs, size
+
+
+def _may_resample(plan: "gpd.GeoDataFrame") -> set[str]:
+    """Tiles of which the plan says that their pixels are not copied, or may not be."""
+    if "why_resampled" not in plan.columns:
+        return set()
+    pairs = zip(plan["tile_ids"], plan["why_resampled"], strict=True)
+    return {i for ids, whys in pairs for i, why in zip(ids, whys, strict=True) if why}
 
 
 def component_of(jobs: Sequence[TileJob]) -> dict[str, int]:

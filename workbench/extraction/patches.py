@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.errors import WorkbenchError
 from workbench.extraction.cutting import CutRules, OutputError, TileJob
-from workbench.extraction.jobs import require_plan, tile_jobs, work_units
+from workbench.extraction.jobs import patch_size_of, require_plan, tile_jobs, work_units
 from workbench.extraction.journal import Journal, fingerprint
 from workbench.extraction.manifest import read_manifest, write_manifest
 from workbench.extraction.preparation import begin_or_go_on, remove_shards, shards_stand
@@ -95,10 +95,11 @@ def extract_patches(
     """Cut the patches of a plan out of its tiles, into a store with a manifest beside it.
 
     Each tile is opened once. All acquisitions of a location are on the location's own grid: pixels
-    are copied where the grids agree, taken from the nearest pixel where lines of the same zone are
-    shifted, and resampled across zones; the manifest says which. A tile that cannot be read costs
-    its own patches, nothing else. A run that was cut off, at any moment, is completed by calling
-    this again with the same arguments: the manifest is then what it would have been.
+    are copied where the grids agree, taken from the nearest pixel where lines of the same CRS are
+    shifted, and resampled across CRS; the manifest says how and why. Pixels of another size than
+    planned are refused, unless the plan allows for them (`ViewRules.resample`). A tile that cannot
+    be read costs its own patches, nothing else. A run that was cut off, at any moment, is completed
+    by calling this again with the same arguments: the manifest is then what it would have been.
 
     Args:
         plan: Planned locations (`temporal_views`), or a manifest of kind "plan".
@@ -141,7 +142,9 @@ def extract_patches(
     sums = {name: fingerprint(value) for name, value in asked.items()}
     try:
         with journal.held():
-            layout = begin_or_go_on(journal, jobs, tiles, sums, bands, compression, size)
+            layout = begin_or_go_on(
+                journal, jobs, tiles, sums, bands, compression, size, patch_size_of(plan)
+            )
             cut = CutRules(layout, rules, bands, across_zones)
             results = _results(journal, jobs, cut, workers, scheduler, retries, progress)
             note = {k: v for k, v in asked.items() if k != "plan"}

@@ -2,19 +2,22 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from uuid import uuid4
 
 import numpy as np
 
 from workbench.errors import ManifestError, TileError, WorkbenchError
-from workbench.extraction.cutting import PARTIAL, CutPatch, TileJob
+from workbench.extraction.cutting import PARTIAL, CutPatch, TileJob, grid_of
 from workbench.extraction.journal import Journal
 from workbench.extraction.shards import Compression
 from workbench.extraction.sources import Bands, open_source
 from workbench.extraction.store import STORE, StoreLayout, create_store, shard_path
+from workbench.geo.grid import PixelGrid
+from workbench.geo.lines import GridLines, require_same_pixels, same_size
 from workbench.geo.tile import Tile
+from workbench.geo.units import metres_per_unit
 from workbench.sensors import InputContract
 
 
@@ -26,6 +29,7 @@ def begin_or_go_on(
     bands: Bands,
     compression: Compression | None,
     shard_size: int,
+    patch_size: int | None = None,
 ) -> StoreLayout:
     """Find the extraction that was begun here, or begin it; its empty store is there afterwards."""
     job = journal.job()
@@ -38,7 +42,7 @@ def begin_or_go_on(
         told = {**job["layout"], "contract": InputContract.from_dict(job["layout"]["contract"])}
         layout = StoreLayout(**told)
     else:
-        layout = _layout(jobs, bands, compression, shard_size)
+        layout = _layout(jobs, bands, compression, shard_size, patch_size)
         told = {**asdict(layout), "contract": layout.contract.to_dict()}
         journal.begin({"sums": dict(sums), "layout": told})
     store = journal.out / STORE
@@ -50,30 +54,64 @@ def begin_or_go_on(
 
 
 def _layout(
-    jobs: Sequence[TileJob], bands: Bands, compression: Compression | None, shard_size: int
+    jobs: Sequence[TileJob],
+    bands: Bands,
+    compression: Compression | None,
+    shard_size: int,
+    patch_size: int | None,
 ) -> StoreLayout:
-    """The store that the first readable tile asks for."""
+    """The store that the first readable tile asks for, with the pixels that were planned."""
     problem: WorkbenchError | None = None
+    first = jobs[0].patches[0]
+    side = (first.bounds[2] - first.bounds[0]) * metres_per_unit(first.crs)
+    unfit: tuple[PixelGrid, WorkbenchError] | None = None
     for job in jobs:
         try:
             with open_source(job.path, job.tile_id, bands=bands) as source:
-                contract, dtype = source.contract, source.dtype
-            break
+                contract, dtype, grid = source.contract, source.dtype, source.grid
         except WorkbenchError as error:
             problem = problem or error
+            continue
+        try:
+            if not job.may_resample:
+                size = patch_size or _whole_pixels(side, grid)
+                one = grid_of(job.patches[0], (size, size))
+                require_same_pixels(grid, GridLines.of(one), name=f"Tile {job.tile_id}")
+            break
+        except WorkbenchError as error:
+            unfit = unfit or (grid, error)
     else:
-        raise TileError(f"None of the {len(jobs)} tiles can be read. The first: {problem}")
-    side = jobs[0].patches[0].bounds[2] - jobs[0].patches[0].bounds[0]
-    patch_size = round(side / contract.gsd_m)
-    if patch_size < 1 or abs(side - patch_size * contract.gsd_m) > 1e-3 * contract.gsd_m:
-        raise ManifestError(
-            f"A location must be whole pixels, but its side of {side:g} m is "
-            f"{side / contract.gsd_m:.3f} pixels of {contract.gsd_m:g} m.\n"
-            "Plan with the GSD of the tiles: `ViewRules(gsd=...)`."
-        )
+        if unfit is None:
+            raise TileError(f"None of the {len(jobs)} tiles can be read. The first: {problem}")
+        _whole_pixels(side, unfit[0])
+        raise ManifestError(f"No tile has the pixels that were planned. {unfit[1]}")
+    if patch_size is None:
+        patch_size = _whole_pixels(side, grid)
+    if not same_size(contract.gsd_m, side / patch_size):
+        contract = replace(contract, gsd_m=side / patch_size)  # as the plan says that it may
     last = jobs[-1]
     places = last.patches[0].place + -(-len(last.patches) // shard_size) * shard_size
     return StoreLayout(places, patch_size, dtype, shard_size, contract, compression)
+
+
+def _whole_pixels(side: float, grid: PixelGrid) -> int:
+    """Count the pixels of a tile on a side of a location, which is in metres.
+
+    Raises:
+        ManifestError: If they are not whole, or have no one size in metres.
+    """
+    try:
+        gsd = grid.gsd_m
+    except WorkbenchError as error:
+        raise ManifestError(f"No tile has the pixels that were planned. {error}") from error
+    count = round(side / gsd)
+    if count < 1 or abs(side - count * gsd) > 1e-3 * gsd:
+        raise ManifestError(
+            f"A location must be whole pixels, but its side of {side:g} m is "
+            f"{side / gsd:.3f} pixels of {gsd:g} m.\n"
+            "Plan with the grid of the tiles: leave `ViewRules(gsd=...)` out."
+        )
+    return count
 
 
 def _places(jobs: Sequence[TileJob], tiles: Sequence[Tile], n: int) -> dict[str, np.ndarray]:

@@ -1,9 +1,10 @@
-"""How a location's pixels lie in a tile: copied as they are, or carried over from another zone.
+"""How a location's pixels lie in a tile: copied as they are, or carried over from another grid.
 
 All acquisitions of a location are cut on the location's own grid. A tile on the same grid lines
-gives its numbers unchanged ("none"); one of the same zone whose lines are shifted by part of a
+gives its numbers unchanged ("none"); one of the same CRS whose lines are shifted by part of a
 pixel gives those of the nearest pixel, displaced by at most half of one ("nearest"); one of another
-zone is resampled as asked for, and the manifest says how.
+CRS is resampled as asked for ("bilinear"), and where its pixels are much smaller than those of the
+location, which the plan must allow, they are averaged ("average"). The manifest says how and why.
 """
 
 from collections.abc import Sequence
@@ -16,9 +17,15 @@ from numpy.typing import NDArray
 from workbench.extraction.store import QUALITY_BITS
 from workbench.geo.footprint import transformer
 from workbench.geo.grid import PixelGrid, Window
+from workbench.geo.lines import GridLines, require_same_pixels, why_resampled
 
 AcrossZones = Literal["bilinear", "nearest"]
-Method = Literal["none", "nearest", "bilinear"]
+Method = Literal["none", "nearest", "bilinear", "average"]
+
+_FINER = (
+    1.5  # pixels of the tile in one of the location, along a side, from which they are averaged
+)
+_MOST_SAMPLES = 6  # along a side of a location's pixel; more would cost much memory
 
 
 @dataclass(frozen=True)
@@ -41,6 +48,8 @@ class Placement:
     one lies outside the tile. None if copied."""
     weight: NDArray[np.float32] | None = None
     """(K, H·W) their weights, adding up to 1."""
+    why: str = ""
+    """Why pixels are not copied as they lie; "" if they are."""
 
     @property
     def is_empty(self) -> bool:
@@ -113,7 +122,12 @@ class Placement:
 
 
 def place(
-    location: PixelGrid, tile: PixelGrid, *, across_zones: AcrossZones = "bilinear"
+    location: PixelGrid,
+    tile: PixelGrid,
+    *,
+    across_zones: AcrossZones = "bilinear",
+    may_resample: bool = False,
+    name: str = "The tile",
 ) -> Placement:
     """Find a location's pixels in a tile of the same pixel size.
 
@@ -123,12 +137,19 @@ def place(
         across_zones: How to resample where the two are in different CRS: "bilinear" mixes the four
             nearest pixels, so that a value lies within their range; "nearest" takes the nearest,
             displaced by at most 0.71 pixels.
+        may_resample: Whether the tile's pixels may be of another size, or of degrees.
+        name: What to call the tile in an error.
 
     Raises:
-        TileError: If the CRS is the same and the pixels differ in size.
+        TileError: If the pixels differ in size and `may_resample` is not set.
+        CRSMismatchError: If the tile is in degrees and `may_resample` is not set.
     """
-    if location.crs != tile.crs:
-        return _resampled(location, tile, across_zones)
+    lines = GridLines.of(location)
+    if not may_resample:
+        require_same_pixels(tile, lines, name=name)
+    why = why_resampled(tile, lines)
+    if location.crs != tile.crs or not tile.has_size_of(location):
+        return _resampled(location, tile, across_zones, why)
     shift = (0.0, 0.0) if tile.agrees(location) else tile.shift(location)
     wanted = tile.window(location.bounds)
     window = _clipped(wanted, tile)
@@ -138,18 +159,31 @@ def place(
         window=window,
         shape=location.shape,
         corner=(window.row - wanted.row, window.col - wanted.col),
+        why="" if shift == (0.0, 0.0) else why,
     )
 
 
-def _resampled(location: PixelGrid, tile: PixelGrid, method: AcrossZones) -> Placement:
+def _resampled(location: PixelGrid, tile: PixelGrid, method: AcrossZones, why: str) -> Placement:
     """Look up, for each pixel of the location, the pixels of the tile around its centre."""
     x, y = np.meshgrid(location.x, location.y)
     x, y = transformer(location.crs, tile.crs).transform(x.ravel(), y.ravel())
     (dx, dy), left, top = tile.resolution, tile.transform[2], tile.transform[5]
-    col, row = (x - left) / dx - 0.5, (top - y) / dy - 0.5
+    col, row = (np.asarray(x) - left) / dx - 0.5, (top - np.asarray(y)) / dy - 0.5
+    nowhere = ~(np.isfinite(col) & np.isfinite(row))
+    col[nowhere] = row[nowhere] = -(2.0**40)
+    steps = _steps(col, row, location.shape)
+    finer = max(float(np.hypot(*step)) for step in steps)
+    how: Method = method
     if method == "nearest":
         cols, rows = np.rint(col)[None].astype(np.intp), np.rint(row)[None].astype(np.intp)
         weight = np.ones(cols.shape, dtype=np.float32)
+    elif finer > _FINER:
+        how, side = "average", min(int(np.ceil(finer)), _MOST_SAMPLES)
+        parts = (np.arange(side) + 0.5) / side - 0.5
+        u, v = (part.ravel()[:, None] for part in np.meshgrid(parts, parts))
+        cols = np.rint(col + u * steps[0][0] + v * steps[1][0]).astype(np.intp)
+        rows = np.rint(row + u * steps[0][1] + v * steps[1][1]).astype(np.intp)
+        weight = np.full(cols.shape, 1 / side**2, dtype=np.float32)
     else:
         west, north = np.floor(col), np.floor(row)
         cols = np.stack([west, west + 1, west, west + 1]).astype(np.intp)
@@ -162,7 +196,23 @@ def _resampled(location: PixelGrid, tile: PixelGrid, method: AcrossZones) -> Pla
     rows, cols = rows - window.row, cols - window.col
     inside = (rows >= 0) & (rows < window.height) & (cols >= 0) & (cols < window.width)
     index = np.where(inside, rows * window.width + cols, -1)
-    return Placement(method, (np.nan, np.nan), window, location.shape, (0, 0), index, weight)
+    nan = (np.nan, np.nan)
+    return Placement(how, nan, window, location.shape, (0, 0), index, weight, why)
+
+
+def _steps(
+    col: NDArray[np.float64], row: NDArray[np.float64], shape: tuple[int, int]
+) -> tuple[tuple[float, float], tuple[float, float]]:
+    """How far (columns, rows) of the tile one pixel of the location leads, east and south."""
+    col, row = col.reshape(shape), row.reshape(shape)
+    high, wide = shape[0] - 1, shape[1] - 1
+    east = (
+        ((col[0, -1] - col[0, 0]) / wide, (row[0, -1] - row[0, 0]) / wide) if wide else (1.0, 0.0)
+    )
+    south = (
+        ((col[-1, 0] - col[0, 0]) / high, (row[-1, 0] - row[0, 0]) / high) if high else (0.0, 1.0)
+    )
+    return (float(east[0]), float(east[1])), (float(south[0]), float(south[1]))
 
 
 def _clipped(window: Window, tile: PixelGrid) -> Window:

@@ -191,4 +191,4 @@ class RasterSource:
 
 def _plain_contract(names: Sequence[str], nodata: float | None, grid: PixelGrid) -> InputContract:
     unknown = (None,) * len(names)
-    return InputContract("DN", 1.0, 0.0, nodata, tuple(names), unknown, unknown, grid.resolution[0])
+    return InputContract("DN", 1.0, 0.0, nodata, tuple(names), unknown, unknown, grid.nominal_gsd_m)

@@ -19,7 +19,7 @@ UNREADABLE, SAME_DATE = "unreadable tile", "same date"
 
 _SQUARE = ["crs", "xmin", "ymin", "xmax", "ymax", "geometry"]
 _BOTH = ["location_id", "tile_id", "acquired", "group", *_SQUARE, "component"]
-_HOW = [*MEASURES, "resampling", "shift_east", "shift_south"]
+_HOW = [*MEASURES, "resampling", "why_resampled", "shift_east", "shift_south"]
 KEPT_COLUMNS = [*_BOTH, "acquisition", "n_acquisitions", *_HOW, "checksum", "place"]
 REJECTED_COLUMNS = [*_BOTH, "reasons", "detail", *_HOW]
 
@@ -76,7 +76,7 @@ def _rows(job: TileJob, result: TileResult) -> Iterable[dict[str, Any]]:
             yield {
                 "tile_id": job.tile_id, "location_id": patch.location_id, "place": patch.place,
                 "reasons": (UNREADABLE,), "detail": result.failure, "resampling": "",
-                "shift_east": nan, "shift_south": nan, "checksum": "",
+                "why_resampled": "", "shift_east": nan, "shift_south": nan, "checksum": "",
                 **dict.fromkeys(MEASURES, nan),
             }  # fmt: skip
         return
@@ -84,6 +84,7 @@ def _rows(job: TileJob, result: TileResult) -> Iterable[dict[str, Any]]:
         yield {
             "tile_id": job.tile_id, "location_id": cut.location_id, "place": cut.place,
             "reasons": cut.reasons, "detail": cut.detail, "resampling": cut.resampling,
+            "why_resampled": cut.why_resampled,
             "shift_east": cut.shift[0], "shift_south": cut.shift[1], "checksum": cut.checksum,
             **cut.shares,
         }  # fmt: skip

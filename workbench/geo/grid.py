@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from shapely.geometry import Polygon
 
 from workbench.errors import CRSMismatchError, TileError
-from workbench.geo.units import metres_per_unit
+from workbench.geo.units import is_geographic, metres_per_unit
 
 Bounds = tuple[float, float, float, float]
 """(xmin, ymin, xmax, ymax) in the units of a CRS."""
@@ -157,6 +157,17 @@ class PixelGrid:
         return dx
 
     @property
+    def nominal_gsd_m(self) -> float:
+        """Size of a pixel in metres where one number is needed, whatever the pixels are.
+
+        `gsd_m` where that is defined; the shorter side of pixels that are not square; of degrees,
+        the height of a pixel on the ground. Only to be told: nothing is to be measured with it.
+        """
+        if is_geographic(self.crs):
+            return float(np.radians(self.resolution[1]) * 6_371_007.2)
+        return min(self.resolution_m)
+
+    @property
     def bounds(self) -> Bounds:
         """(xmin, ymin, xmax, ymax) of the outer pixel edges."""
         xmin, ymax = self.transform[2], self.transform[5]
@@ -241,7 +252,7 @@ class PixelGrid:
         """Whether both grids share CRS, pixel size and grid lines (to 0.001 pixel)."""
         return (
             self.crs == other.crs
-            and self._same_resolution(other)
+            and self.has_size_of(other)
             and max(abs(s) for s in self.shift(other)) < _ALIGNED
         )
 
@@ -268,15 +279,15 @@ class PixelGrid:
             return None
         return self.crop(Window(row, col, row_end - row, col_end - col))
 
-    def _same_resolution(self, other: "PixelGrid") -> bool:
-        # over the whole raster the lines may drift apart by no more than _ALIGNED
+    def has_size_of(self, other: "PixelGrid") -> bool:
+        """Whether pixels have one size: over the larger raster, lines drift by < 0.001 pixel."""
         size = max(*self.shape, *other.shape)
         pairs = zip(self.resolution, other.resolution, strict=True)
         return all(abs(a - b) * size < _ALIGNED * a for a, b in pairs)
 
     def _require_comparable(self, other: "PixelGrid") -> None:
         require_one_crs((self.crs, other.crs))
-        if not self._same_resolution(other):
+        if not self.has_size_of(other):
             raise TileError(
                 f"Grids must share one pixel size, but have {self.resolution} and "
                 f"{other.resolution}.\nResample one of them first."

@@ -92,7 +92,7 @@ def open_scene(
 
 def _as_stored(contract: InputContract, info: RasterInfo) -> InputContract:
     """The contract at the size and type of the files."""
-    values = {**contract.to_dict(), "gsd_m": info.grid.resolution[0]}
+    values = {**contract.to_dict(), "gsd_m": info.grid.nominal_gsd_m}
     if info.dtype == "uint8":
         values |= {"units": EIGHT_BIT, "scale": 1.0, "offset": 0.0, "nodata": None}
     return InputContract.from_dict(values)
