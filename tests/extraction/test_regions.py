@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from workbench.errors import CRSMismatchError, TileError
 from workbench.extraction import Tile, ViewRules, extract_patches, plan_gsd, temporal_views
+from workbench.extraction.jobs import patch_size_of
 from workbench.geo.footprint import area_m2, split_at_antimeridian, transformer
 from workbench.geo.grid import PixelGrid
 from workbench.geo.lines import GridLines
@@ -40,6 +41,13 @@ def bare(tile):
     return Tile(tile.id, tile.acquired, tile.footprint, tile.crs)
 
 
+def whys(plan):
+    """For each location why the pixels of its tiles cannot be copied; "" for those that can."""
+    if "why_resampled" in plan.columns:
+        return list(plan.why_resampled)
+    return [("",) * len(ids) for ids in plan.tile_ids]
+
+
 def worst_overlap(plan):
     """Largest ground that two locations share, in m²: in their CRS if it is one."""
     polygons, worst = plan.geometry.to_numpy(), 0.0
@@ -61,17 +69,17 @@ def require_promises(plan, tiles, rules, size_m):
     by_id = {t.id: t for t in tiles}
     assert plan.location_id.is_unique
     assert worst_overlap(plan) < 1e-6
-    for row in plan.itertuples():
+    for row, why_not in zip(plan.itertuples(), whys(plan), strict=True):
         assert set(row.tile_ids) == {t.id for t in tiles if t.footprint.covers(row.geometry)}
         unit = metres_per_unit(row.crs)
         assert (row.xmax - row.xmin) * unit == pytest.approx(rules.patch_size * size_m, rel=1e-4)
         square = PixelGrid.from_bounds(
             row.crs,
             (row.xmin, row.ymin, row.xmax, row.ymax),
-            (row.xmax - row.xmin) / row.patch_size,
+            (row.xmax - row.xmin) / rules.patch_size,
         )
         assert square.shape == (rules.patch_size,) * 2
-        for name, why in zip(row.tile_ids, row.why_resampled, strict=True):
+        for name, why in zip(row.tile_ids, why_not, strict=True):
             grid = by_id[name].grid
             if grid is not None:
                 assert (why == "") == grid.agrees(square), (name, why)
@@ -111,8 +119,10 @@ def test_tiles_of_one_grid_are_planned_on_it(method, crs, lon, lat, size, offset
     assert set(plan["crs"]) == {crs}
     assert len(plan) >= 55
     assert plan.n_acquisitions.max() == 2
-    assert set(plan.why_resampled.explode()) == {""}
+    assert "why_resampled" not in plan.columns
     require_promises(plan, tiles, rules, size * metres_per_unit(crs))
+    assert patch_size_of(plan) == 32
+    assert patch_size_of(plan.iloc[[-1]]) == 32
     assert plan_gsd(plan) == pytest.approx(size * metres_per_unit(crs))
 
 
@@ -141,9 +151,9 @@ def test_the_grid_of_most_tiles_wins_and_the_others_are_told():
     plan = temporal_views(few + some, ViewRules(patch_size=64))
     assert set(plan.xmin % 30) == {15.0}
     for row in plan.itertuples():
-        whys = dict(zip(row.tile_ids, row.why_resampled, strict=True))
-        assert all(whys[t.id] == "" for t in some if t.id in whys)
-        assert all("off those of the pixels" in whys[t.id] for t in few if t.id in whys)
+        told = dict(zip(row.tile_ids, row.why_resampled, strict=True))
+        assert all(told[t.id] == "" for t in some if t.id in told)
+        assert all("off those of the pixels" in told[t.id] for t in few if t.id in told)
     again = temporal_views(few, ViewRules(patch_size=64))
     assert set(again.xmin % 30) == {0.0}
 
@@ -155,7 +165,7 @@ def test_each_component_has_its_own_grid():
     of_b = plan.tile_ids.map(lambda ids: ids == ("b",))
     assert set(plan.xmin[of_b] % 30) == {0.0}
     assert set(plan.xmin[~of_b] % 30) == {15.0}
-    assert set(plan.why_resampled.explode()) == {""}
+    assert "why_resampled" not in plan.columns
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -242,7 +252,7 @@ def test_plans_over_mixed_grids_keep_every_promise(method, tiles):
     # what a tile's own region holds is never resampled for the sake of another grid
     grids = [t.grid for t in tiles if t.grid is not None]
     if len({(g.crs, *GridLines.of(g).offset) for g in grids}) == 1 and len(grids) == len(tiles):
-        assert set(plan.why_resampled.explode().dropna()) <= {""}
+        assert "why_resampled" not in plan.columns
 
 
 def test_bare_footprints_do_not_decide_over_known_grids():
@@ -286,7 +296,7 @@ def test_a_stated_size_that_is_not_the_tiles_is_refused_unless_asked_for():
         temporal_views(tiles, ViewRules(patch_size=64, gsd=30))
     plan = temporal_views(tiles, ViewRules(patch_size=64, gsd=30, resample=True))
     assert set(plan.xmax - plan.xmin) == {1920.0}
-    assert set(plan.patch_size) == {64}
+    assert patch_size_of(plan) == 64
     assert set(plan.why_resampled.explode()) == {"pixels of 20 m, location of 30 m"}
 
 
@@ -444,15 +454,14 @@ def test_finer_pixels_are_averaged_only_if_the_plan_was_asked_to(tmp_path):
 
 
 def test_an_old_plan_at_30_m_is_not_cut_as_more_pixels_of_20_m(tmp_path):
-    """Plans of before the column patch_size: the names of their locations count the pixels."""
+    """The names of locations count the pixels, in plans of any version."""
     from workbench.errors import ManifestError
 
     tile = gridded("t", "EPSG:32632", 10, 48, size=20.0, shape=(192, 192))
     plan = temporal_views([bare(tile)], ViewRules(patch_size=64))
-    old = plan.drop(columns=["patch_size", "why_resampled"])
     tiles = [on_disk(tile, tmp_path, codes(tile.grid, 3))]
     with pytest.raises(ManifestError, match="has pixels of 20 m and the locations have 30 m"):
-        extract_patches(old, tiles, tmp_path / "out", workers=1)
+        extract_patches(plan, tiles, tmp_path / "out", workers=1)
 
 
 def test_degrees_are_refused_before_anything_is_read_and_resampled_on_request(tmp_path):

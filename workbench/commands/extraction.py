@@ -108,7 +108,7 @@ def plan(
     """Plan locations over the tiles of an entry; no pixels are read, unless --clear asks for masks.
 
     Locations lie on the pixel grid that most tiles of their region share; what cannot be copied is
-    said here and in the column why_resampled. Example: workbench plan enmap -o plan.parquet
+    said here, and in the column why_resampled. Example: workbench plan enmap -o plan.parquet
 
     Beside PLAN.parquet lies PLAN.tiles.parquet, with the tiles that `workbench extract` reads.
     """
@@ -142,9 +142,10 @@ def plan(
         table.add_row(name.replace("_", " "), text)
     console = _console()
     console.print(table)
-    whys = planned["why_resampled"].explode().value_counts()
-    for why, count in whys[whys.index != ""].items():
-        console.print(f"{count:,} patches will be resampled: {why}", markup=False)
+    if "why_resampled" in planned.columns:
+        whys = planned["why_resampled"].explode().value_counts()
+        for why, count in whys[whys.index != ""].items():
+            console.print(f"{count:,} patches will be resampled: {why}", markup=False)
 
 
 def extract(

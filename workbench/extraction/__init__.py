@@ -1,6 +1,7 @@
 """From tiles to planned locations to patches: overlap graph, plan, validity, pixels, splits."""
 
 from workbench.extraction.interchange import geotiff_to_store, store_to_geotiff
+from workbench.extraction.jobs import plan_gsd
 from workbench.extraction.leakage import LeakReport, leak_report, read_split_files
 from workbench.extraction.manifest import manifest_note, read_manifest, write_manifest
 from workbench.extraction.overlap import overlap_graph
@@ -12,7 +13,7 @@ from workbench.extraction.store import QUALITY_BITS, PatchStore
 from workbench.extraction.tables import locations_of
 from workbench.extraction.tiles import DroppedTile, Tile, bounding_boxes, drop_duplicates
 from workbench.extraction.validity import UnclearTile, ValidityRules, clear_tiles
-from workbench.extraction.views import PlanSummary, plan_gsd, plan_summary, temporal_views
+from workbench.extraction.views import PlanSummary, plan_summary, temporal_views
 
 __all__ = [
     "QUALITY_BITS",

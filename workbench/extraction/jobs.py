@@ -23,7 +23,7 @@ LARGEST_SHARD = 64
 """Most places of a shard that is not asked to be larger: 420 MB of EnMAP patches."""
 _UNIT_PATCHES = 16  # tiles with fewer patches are done several at a time
 
-_COUNTED = re.compile(r"\d+-x(\d+)-y-?\d+")
+_COUNTED = re.compile(r"\w+?(?:-e([\dp]+))?(?:-n([\dp]+))?-x(-?\d+)-y(-?\d+)")
 _NEEDED = ("location_id", "crs", "xmin", "ymin", "xmax", "ymax", "tile_ids")
 
 
@@ -55,11 +55,6 @@ def require_plan(plan: "gpd.GeoDataFrame", tiles: Sequence[Tile]) -> None:
             f"Locations of a plan must be squares of one size, but have sides of {sides.min():g} "
             f"to {sides.max():g} m.\nPlan them with one patch size."
         )
-    if "patch_size" in plan.columns and (plan["patch_size"] != plan["patch_size"].iloc[0]).any():
-        raise ManifestError(
-            "Locations of a plan must have one patch size, but have from "
-            f"{plan['patch_size'].min()} to {plan['patch_size'].max()} pixels.\nPlan them apart."
-        )
     known = {tile.id for tile in tiles}
     if unknown := sorted({i for ids in plan["tile_ids"] for i in ids} - known):
         raise ManifestError(
@@ -71,17 +66,35 @@ def require_plan(plan: "gpd.GeoDataFrame", tiles: Sequence[Tile]) -> None:
 def patch_size_of(plan: "gpd.GeoDataFrame") -> int | None:
     """Give the side of a plan's patches in pixels; None where the plan does not say.
 
-    Plans of before 2027 have no column ``patch_size``; the names of their locations count pixels,
-    as "32632-x017021-y184340".
+    The names of locations count the pixels from the grid's lines, as "32632-x017021-y184340" or
+    "32632-e15-n15-x017021-y184340".
     """
-    if "patch_size" in plan.columns:
-        return int(plan["patch_size"].iloc[0])
-    row = plan.iloc[int((plan["xmin"].abs()).to_numpy().argmax())]
+    row = plan.iloc[int(plan["xmin"].abs().to_numpy().argmax())]
     name = _COUNTED.fullmatch(str(row["location_id"]))
-    if name is None or int(name[1]) == 0 or not row["xmin"] > 0:
+    if name is None:
         return None
-    size = (row["xmax"] - row["xmin"]) * int(name[1]) / row["xmin"]
-    return round(size) if abs(size - round(size)) < 1e-3 and round(size) >= 1 else None
+    east, north, x, y = (float((text or "0").replace("p", ".")) for text in name.groups())
+    count, edge, offset = (x, row["xmin"], east) if x else (y, row["ymin"], north)
+    if not count or edge == offset:
+        return None
+    size = (row["xmax"] - row["xmin"]) * count / (edge - offset)
+    return round(size) if abs(size - round(size)) < 1e-2 and round(size) >= 1 else None
+
+
+def plan_gsd(plan: "gpd.GeoDataFrame") -> float:
+    """Give the size of a plan's pixels in metres.
+
+    Raises:
+        ManifestError: If the plan is empty, or its locations are not named by `temporal_views`.
+    """
+    size = None if plan.empty else patch_size_of(plan)
+    if size is None:
+        raise ManifestError(
+            "A plan must have locations, named as `temporal_views` names them, to tell the size of "
+            "its pixels."
+        )
+    row = plan.iloc[0]
+    return float((row["xmax"] - row["xmin"]) / size * metres_per_unit(row["crs"]))
 
 
 def tile_jobs(

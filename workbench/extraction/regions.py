@@ -440,7 +440,7 @@ def scale_at(crs: str, tile: Tile) -> float:
 
 def _require_shows(crs: str, tile: Tile) -> None:
     scale = scale_at(crs, tile)
-    if not 0.5 < scale < 2:
+    if not 0.8 < scale < 1.25:
         raise TileError(
             f"The plan's CRS must be able to show its tiles, but {short_crs(crs)} is not meant for "
             f"the place of tile {tile.id!r} (scale {scale:.3g}).\n"

@@ -10,7 +10,6 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from workbench.errors import ManifestError
 from workbench.extraction.combinations import plan_combinations
 from workbench.extraction.coverage import plan_coverage
 from workbench.extraction.fixed_grid import best_fixed_grid
@@ -34,8 +33,7 @@ log = logging.getLogger(__name__)
 UNKNOWN_GRID = "its pixels are not known to the plan; resampled where they differ, as asked"
 """Why a tile may be resampled of which only the footprint is known (`ViewRules.resample`)."""
 PLAN_COLUMNS = (
-    "location_id", "crs", "xmin", "ymin", "xmax", "ymax", "tile_ids", "n_acquisitions",
-    "patch_size", "why_resampled", "geometry",
+    "location_id", "crs", "xmin", "ymin", "xmax", "ymax", "tile_ids", "n_acquisitions", "geometry",
 )  # fmt: skip
 
 
@@ -59,9 +57,9 @@ def temporal_views(
     Returns:
         One row per location, longest series first, then by CRS and place: ``location_id``, ``crs``
         ("EPSG:32633"), ``xmin ymin xmax ymax`` (in units of ``crs``), ``tile_ids`` (tuple, by
-        time), ``n_acquisitions`` (distinct dates), ``patch_size`` (pixels), ``why_resampled`` (for
-        each of the tiles why its pixels cannot be copied; "" if they can, as far as is known) and
-        ``geometry`` (EPSG:4326).
+        time), ``n_acquisitions`` (distinct dates) and ``geometry`` (EPSG:4326). Where pixels of
+        some tile cannot be copied, as far as is known, a column ``why_resampled`` says why: a tuple
+        of texts beside ``tile_ids``, "" for those that are copied.
 
     Raises:
         TileError: If two tiles have the same id, a size of pixels is asked for that is not theirs,
@@ -127,9 +125,9 @@ def _plan_frame(
         **{name: bounds[order, k] for k, name in enumerate(("xmin", "ymin", "xmax", "ymax"))},
         "tile_ids": _of_each_square([t.id for t in tiles], tile, begins[order], ends[order]),
         "n_acquisitions": n_acquisitions[order],
-        "patch_size": np.full(len(order), size, dtype=np.int64),
-        "why_resampled": _of_each_square(*whys, begins[order], ends[order]),
     }
+    if any(whys[0]):
+        columns["why_resampled"] = _of_each_square(*whys, begins[order], ends[order])
     return gpd.GeoDataFrame(columns, geometry=polygons[order], crs="EPSG:4326")
 
 
@@ -313,21 +311,6 @@ def _fixed_grid(tiles: Sequence[Tile], rules: ViewRules) -> int:
     footprints = np.array([tile.footprint for tile in tiles], dtype=object)
     division = divide(tiles, footprints, independent_groups(footprints), rules)
     return best_fixed_grid(division, tile_dates(tiles), rules)
-
-
-def plan_gsd(plan: "gpd.GeoDataFrame") -> float:
-    """Give the size of a plan's pixels in metres.
-
-    Raises:
-        ManifestError: If the plan is empty, or older than the column ``patch_size``.
-    """
-    if plan.empty or "patch_size" not in plan.columns:
-        raise ManifestError(
-            "A plan must have locations and a column 'patch_size' to tell the size of its pixels.\n"
-            "Plan again with this version."
-        )
-    row = plan.iloc[0]
-    return float((row["xmax"] - row["xmin"]) / row["patch_size"] * metres_per_unit(row["crs"]))
 
 
 def area_seen_twice(tiles: Sequence[Tile]) -> float:
