@@ -73,7 +73,9 @@ def test_worse_than_the_baseline_is_never_above_it(results):
 def test_the_stem_has_its_effect_and_the_loss_has_none(results):
     found = stem_and_loss(results, [cell(*lv) for lv in WRONG], rng=np.random.default_rng(0))
     found = found.set_index("effect")
-    assert found["clear"].to_dict() == {"stem": True, "loss": False, "stem × loss": False}
+    assert found["low"]["stem"] > 0
+    assert found["low"]["loss"] <= 0 <= found["high"]["loss"]
+    assert not found["clear"].any()  # one training each says nothing about other trainings
     assert found["estimate"]["stem"] > 5  # points
 
 

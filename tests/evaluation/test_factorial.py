@@ -100,7 +100,27 @@ def test_an_incomplete_factorial_is_refused():
     odd["detail", "plain", "a"] = np.zeros((5, 3))
     with pytest.raises(EvaluationError, match="same images"):
         factor_effects(odd, FACTORS, rng=np.random.default_rng(0))
-    with pytest.raises(ValueError, match="two groups"):
+    with pytest.raises(ValueError, match="at least 2 groups"):
         factor_effects(made({}), FACTORS, groups=[0] * 60, rng=np.random.default_rng(0))
     with pytest.raises(ValueError, match="draws >= 100"):
         factor_effects(made({}), FACTORS, draws=5, rng=np.random.default_rng(0))
+
+
+def test_effects_of_single_seeds_or_few_groups_are_not_called_clear():
+    """One training of each combination says nothing about other trainings."""
+    rng = np.random.default_rng(5)
+    single = factor_effects(made({"detail": 0.2}, seeds=1), FACTORS, rng=rng)
+    assert row(single, "stem", "detail").low > 0
+    assert not single["clear"].any()
+    groups = np.repeat(range(5), 12)
+    few = factor_effects(made({"detail": 0.2}), FACTORS, groups=groups, rng=rng)
+    assert not few["clear"].any()
+    assert (few["p_value"] >= 2 / 2**5).all()
+
+
+def test_p_values_of_effects_are_corrected_for_their_number():
+    """Six effects of three factors: the least p counts six times, and so on."""
+    table = factor_effects(made({}), FACTORS, rng=np.random.default_rng(1))
+    p = np.sort(table["p_value"])
+    by_hand = np.minimum(1, np.maximum.accumulate(p * np.arange(6, 0, -1)))
+    np.testing.assert_allclose(np.sort(table["p_holm"]), by_hand)

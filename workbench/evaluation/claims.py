@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from workbench.evaluation.published_tables import DESIGN, published_table
+from workbench.evaluation.resampling import MIN_GROUPS
 from workbench.evaluation.results import ResultsTable
 from workbench.evaluation.statistics_seeds import MIN_SEEDS, compare_seeds
 from workbench.evaluation.table_rows import sliced
@@ -57,7 +58,7 @@ class Judgement:
     reason: str
     """Why, with numbers."""
     pairs: pd.DataFrame
-    """One row a comparison: pair, difference, low, high, n_seeds."""
+    """One row a comparison: pair, difference, low, high, n_seeds, and of runs n_groups."""
 
 
 def _gain(name: str, sentence: str, protocol: str, inits: Sequence[str], **more: Any) -> Claim:
@@ -192,8 +193,9 @@ def judge(
             *seeds, groups=groups, level=1 - (1 - level) / len(pairs), draws=draws, rng=rng
         )
         row = (_name(first, second), found.difference, found.low, found.high, min(found.n_seeds))
-        rows.append(row)
-    table = pd.DataFrame(rows, columns=["pair", "difference", "low", "high", "n_seeds"])
+        rows.append((*row, found.n_groups))
+    columns = ["pair", "difference", "low", "high", "n_seeds", "n_groups"]
+    table = pd.DataFrame(rows, columns=columns)
     return Judgement(claim, *_verdict(claim, table), table)
 
 
@@ -238,6 +240,9 @@ def _verdict(claim: Claim, pairs: pd.DataFrame) -> tuple[Verdict, str]:
     if (pairs["n_seeds"] < MIN_SEEDS).any():
         few = int(pairs["n_seeds"].min())
         return "not resolvable here", f"{few} seeds are fewer than {MIN_SEEDS}."
+    if (pairs["n_groups"] < MIN_GROUPS).any():
+        few = int(pairs["n_groups"].min())
+        return "not resolvable here", f"{few} groups of images are fewer than {MIN_GROUPS}."
     inside = (pairs["low"] > claim.at_least) & (pairs["high"] < claim.at_most)
     outside = (pairs["low"] > claim.at_most) | (pairs["high"] < claim.at_least)
     span = f"{100 * pairs['difference'].min():+.2f} to {100 * pairs['difference'].max():+.2f}"

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from workbench.evaluation.distances import ContourDistances, contour_distances
 from workbench.evaluation.label_maps import Classes, Labels
-from workbench.evaluation.resampling import expanded_quantiles, group_numbers, iter_weights
+from workbench.evaluation.resampling import by_group, group_numbers, interval_of, leave_out
 
 Measure = Literal["surface_dice", "boundary_f1"]
 Floats = NDArray[np.float64]
@@ -132,7 +132,7 @@ def curve_band(
     """Give the ends of a bootstrap band of the mean curve, point by point.
 
     Args:
-        curves: (N, T, K) scores of images, NaN where a class is not in an image.
+        curves: (N, T, K) scores of images in [0, 1], NaN where a class is not in an image.
         groups: (N,) group of each image, drawn as a whole.
         level: Level at each point, in (0, 1).
         draws: Number of draws, >= 100.
@@ -146,15 +146,15 @@ def curve_band(
     if n < 2 or (groups is not None and len(set(groups)) < 2):
         return nothing, nothing.copy()
     group, n_groups = group_numbers(groups, n)
-    flat = curves.reshape(n, -1)
-    known = ~np.isnan(flat)
-    filled = np.where(known, flat, 0.0)
-    drawn = []
-    for weights in iter_weights(group, n_groups, draws, rng or np.random.default_rng(0)):
-        count = weights @ known
-        drawn.append(np.where(count > 0, weights @ filled / np.maximum(count, 1), np.nan))
-    ends = [expanded_quantiles(column, level, n_groups) for column in np.concatenate(drawn).T]
-    low, high = np.array(ends).T.reshape(2, t, k)
+    rng = rng or np.random.default_rng(0)
+    ends = []
+    for column in curves.reshape(n, -1).T:
+        if np.isnan(column).all():
+            ends.append((np.nan, np.nan))
+            continue
+        score = by_group(column, group, n_groups)
+        ends.append(interval_of(score, leave_out(score), level=level, draws=draws, rng=rng))
+    low, high = np.clip(np.array(ends), 0.0, 1.0).T.reshape(2, t, k)
     return low, high
 
 

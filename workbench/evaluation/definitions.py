@@ -3,11 +3,15 @@
 Confusions are (..., K, K): truth by row, prediction by column, ignored pixels in neither.
 """
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 
 from workbench.evaluation.scores import Floats, Metric, mean_of_defined, ratio
+
+SHARE = (0.0, 1.0)
+"""Limits of what is a share."""
 
 
 def _hits(confusion: Floats) -> Floats:
@@ -47,24 +51,28 @@ def segmentation_metrics(classes: Sequence[str]) -> list[Metric]:
             "overall_accuracy",
             "Share of labelled pixels whose class is right (OA), all images pooled.",
             _overall_accuracy,
+            limits=SHARE,
         ),
         Metric(
             "macro_miou",
             "Intersection over union of each class over all images pooled, then the plain mean "
             "over the classes that are in the labels or the predictions.",
             _macro_miou,
+            limits=SHARE,
         ),
         Metric(
             "micro_iou",
             "Intersection over union of all classes pooled, which is OA / (2 - OA): it says "
             "nothing that overall accuracy does not.",
             _micro_iou,
+            limits=SHARE,
         ),
         Metric(
             "macro_f1",
             "F1 of each class over all images pooled, then the plain mean over the classes that "
             "are in the labels or the predictions; micro F1 of label maps is overall accuracy.",
             _macro_f1,
+            limits=SHARE,
         ),
     ]
     return metrics + [_one_class(k, name) for k, name in enumerate(classes)]
@@ -75,6 +83,7 @@ def _one_class(k: int, name: str) -> Metric:
         f"iou/{name}",
         f"Intersection over union of the class {name!r} over all images pooled.",
         lambda confusion: class_ious(confusion)[..., k],
+        limits=SHARE,
     )
 
 
@@ -90,12 +99,14 @@ def multilabel_metrics(threshold: float = 0.5) -> list[Metric]:
             "micro_f1",
             f"F1 of all classes and images pooled; {rule}.",
             lambda counts: f1(counts.sum(-2)),
+            limits=SHARE,
         ),
         Metric(
             "macro_f1",
             "F1 of each class over all images, then the plain mean over the classes that are in "
             f"the labels or the predictions; {rule}.",
             lambda counts: mean_of_defined(f1(counts), axis=-1),
+            limits=SHARE,
         ),
     ]
 
@@ -108,12 +119,14 @@ MICRO_MAP = Metric(
     "micro_map",
     "Average precision of one ranking of all pairs of image and class, without interpolation.",
     _unused,
+    limits=SHARE,
 )
 MACRO_MAP = Metric(
     "macro_map",
     "Average precision of each class's ranking of images, without interpolation, then the plain "
     "mean over the classes that are in the labels.",
     _unused,
+    limits=SHARE,
 )
 
 
@@ -133,12 +146,14 @@ def density_metrics(unit: str = "the unit of the labels") -> list[Metric]:
             f"Root of the mean squared error over all labelled pixels pooled, in {unit}.",
             rmse,
             higher_is_better=False,
+            limits=(0.0, math.inf),
         ),
         Metric(
             "r2",
             "1 minus squared errors over the squared deviations from the mean label, all labelled "
             "pixels pooled; 0 is what the mean would score.",
             r2,
+            limits=(-math.inf, 1.0),
         ),
     ]
 
@@ -156,4 +171,5 @@ def calibration_metric(bins: int) -> Metric:
         "bins of the highest class probability, weighted by labelled pixels.",
         ece,
         higher_is_better=False,
+        limits=SHARE,
     )

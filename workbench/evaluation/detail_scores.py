@@ -9,12 +9,13 @@ from numpy.typing import NDArray
 
 from workbench.evaluation.detail_bound import through_stride
 from workbench.evaluation.detail_budget import FAMILIES, factors_of, levels_of, output_stride
-from workbench.evaluation.factorial import factor_effects
+from workbench.evaluation.factorial import factor_effects, with_clear
 from workbench.evaluation.forest import design_name
 from workbench.evaluation.kept import KeptPredictions
 from workbench.evaluation.model_scores import mean_of_known, score_model
 from workbench.evaluation.predictions import Predictions
 from workbench.evaluation.results import ResultsTable
+from workbench.evaluation.statistics_many import holm
 from workbench.evaluation.structures import width_recall
 from workbench.evaluation.study import StudyCell
 
@@ -96,7 +97,8 @@ def budget_effects(
 
     Returns:
         As `factor_effects`, in points (hundredths), with encoder and measure before them. Factors
-        with one level have no effect and no row.
+        with one level have no effect and no row. p_holm is corrected for all effects on all
+        measures of the table.
 
     Raises:
         EvaluationError: If a combination is missing.
@@ -118,7 +120,8 @@ def budget_effects(
             tables.append(table)
     whole = pd.concat(tables, ignore_index=True)
     ends = ["estimate", "low", "high"]
-    return whole.assign(**(100 * whole[ends]))
+    whole = whole.assign(**(100 * whole[ends]), p_holm=holm(whole["p_value"]))
+    return with_clear(whole, 0.95)
 
 
 def stride_scores(truth: Predictions, strides: Sequence[int]) -> pd.DataFrame:

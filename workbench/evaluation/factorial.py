@@ -14,6 +14,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from workbench.errors import EvaluationError
+from workbench.evaluation.resampling import MIN_GROUPS, GroupScore, by_group, group_numbers
+from workbench.evaluation.statistics_many import holm
+from workbench.evaluation.statistics_seeds import MIN_SEEDS, contrast_test, variance_of_seeds
 
 Floats: TypeAlias = NDArray[np.float64]
 
@@ -31,8 +34,9 @@ def factor_effects(
 
     The effect of a level is the mean, over all combinations of the other factors, of the difference
     to the factor's first level. An interaction is how much the effect of one level changes when
-    another factor leaves its first level. Intervals come from drawing groups of images, the same
-    for all combinations, and seeds, anew for each: they hold for other images and other runs.
+    another factor leaves its first level. Intervals and p-values are over groups of images, the
+    same for all combinations, and over seeds: they hold for other images and other runs. Of single
+    seeds they are of these runs only. p-values are corrected for the number of effects (Holm).
 
     Args:
         scores: For each combination of levels, in the order of `factors`, (S, N) scores of S seeds
@@ -45,8 +49,10 @@ def factor_effects(
 
     Returns:
         One row for each effect: `effect` ("stem", or "stem × loss"), `level` ("detail", or
-        "detail × boundary"), `estimate`, `low`, `high` in the unit of the scores, `clear` (True if
-        the interval does not hold 0), `seeds` (fewest of a combination) and `images`.
+        "detail × boundary"), `estimate`, `low`, `high` in the unit of the scores, `p_value`,
+        `p_holm`, `clear` (True if p_holm is at most 1 - level and the interval does not hold 0;
+        never with fewer than 5 seeds or 6 groups), `seeds` (fewest of a combination), `images` and
+        `groups`.
 
     Raises:
         EvaluationError: If a combination is missing or unknown, or images differ.
@@ -59,16 +65,47 @@ def factor_effects(
         raise ValueError(f"Intervals need draws >= 100 and level in (0, 1), got {draws}, {level}.")
     cells = list(product(*factors.values()))
     images = _require_full(scores, cells)
-    weights = _group_weights(images, groups, draws, rng)
-    means = {cell: _draws_of(scores[cell], weights, rng) for cell in cells}
+    group, n_groups = group_numbers(groups, images)
+    each = {c: [by_group(row, group, n_groups) for row in scores[c]] for c in cells}
     seeds = min(len(scores[cell]) for cell in cells)
     rows = []
     for effect, levels, contrast in _contrasts(factors):
-        drawn = np.sum([sign * means[cell] for cell, sign in contrast.items()], axis=0)
-        low, high = np.nanquantile(drawn[1:], [(1 - level) / 2, (1 + level) / 2])
-        rows.append((effect, levels, drawn[0], low, high, not low <= 0 <= high, seeds, images))
-    columns = ["effect", "level", "estimate", "low", "high", "clear", "seeds", "images"]
-    return pd.DataFrame(rows, columns=columns)
+        score, variance = _contrast_score(each, contrast)
+        found = contrast_test(score, variance, seeds - 1, level=level, draws=draws, rng=rng)
+        rows.append((effect, levels, found.value, found.low, found.high, found.p_value))
+    table = pd.DataFrame(
+        rows, columns=["effect", "level", "estimate", "low", "high", "p_value"]
+    ).assign(p_holm=lambda t: holm(t["p_value"]))
+    return with_clear(table.assign(clear=False, seeds=seeds, images=images, groups=n_groups), level)
+
+
+def with_clear(table: pd.DataFrame, level: float) -> pd.DataFrame:
+    """Say anew which effects are clear, by the corrected p-values in the table."""
+    enough = (table["seeds"] >= MIN_SEEDS) & (table["groups"] >= MIN_GROUPS)
+    apart = (table["low"] > 0) | (table["high"] < 0)
+    return table.assign(clear=enough & apart & (table["p_holm"] <= 1 - level))
+
+
+def _contrast_score(
+    each: Mapping[tuple[Any, ...], Sequence[GroupScore]], contrast: Mapping[tuple[Any, ...], float]
+) -> tuple[GroupScore, float]:
+    """A contrast of means over seeds by the groups' weights, and its variance over seeds."""
+
+    def under(weights: Floats) -> Floats:
+        parts = [
+            sign * np.mean([seed.under(weights) for seed in each[cell]], axis=0)
+            for cell, sign in contrast.items()
+        ]
+        total: Floats = np.sum(parts, axis=0)
+        return total
+
+    everything = np.ones((1, next(iter(each.values()))[0].n_groups))
+    variance = sum(
+        sign**2 * variance_of_seeds([seed.under(everything)[0] for seed in each[cell]])
+        for cell, sign in contrast.items()
+    )
+    share = np.mean([seed.share for cell in contrast for seed in each[cell]], axis=0)
+    return GroupScore(under, share), float(variance)
 
 
 def _require_full(
@@ -89,33 +126,6 @@ def _require_full(
             f"Scores are (seeds, images) on the same images, but have the shapes {shapes}."
         )
     return sizes.pop()
-
-
-def _group_weights(
-    images: int, groups: Sequence[Any] | None, draws: int, rng: np.random.Generator
-) -> Floats:
-    """(1 + draws, N) how often each image counts: first each once, then as its group was drawn."""
-    of = np.arange(images) if groups is None else np.unique(list(groups), return_inverse=True)[1]
-    count = int(of.max()) + 1 if len(of) else 0
-    if len(of) != images or count < 2:
-        raise ValueError(
-            f"Intervals need a group for each of {images} images and two groups, got {len(of)} "
-            f"images in {count} groups."
-        )
-    drawn = rng.multinomial(count, np.full(count, 1 / count), size=draws)
-    return np.concatenate([np.ones((1, images)), drawn[:, of]])
-
-
-def _draws_of(scores: Floats, weights: Floats, rng: np.random.Generator) -> Floats:
-    """(1 + draws,) mean of a combination: of all its seeds, then of seeds drawn anew."""
-    known = ~np.isnan(scores)
-    total = weights @ np.where(known, scores, 0.0).T  # (1 + draws, S)
-    mean = total / np.maximum(weights @ known.T, 1e-12)
-    size = len(scores)
-    times = rng.multinomial(size, np.full(size, 1 / size), size=len(weights)).astype(float)
-    times[0] = 1.0
-    found: Floats = (mean * times).sum(axis=1) / size
-    return found
 
 
 def _contrasts(

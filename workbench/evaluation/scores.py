@@ -5,6 +5,7 @@ bins of confidence. A `Score` keeps the counts of each image, so that per-image 
 draws and swaps between models are all the same function of other sums.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -30,6 +31,8 @@ class Metric:
     """From summed counts (D, ...) to (D,) values; NaN where there is nothing to judge."""
     higher_is_better: bool = True
     """False for errors."""
+    limits: tuple[float, float] = (-math.inf, math.inf)
+    """Least and greatest value there can be; no interval goes beyond them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +78,17 @@ class Score:
         """Score of the images of both, those of `other` last."""
         counts = np.concatenate([self.counts, other.counts])
         return Score(self.metric, self.images + other.images, counts)
+
+    def summed(self, group: NDArray[np.int64], n_groups: int) -> "Score":
+        """Score with the counts of each group of images in place of each image's.
+
+        Args:
+            group: (N,) number of each image's group, from 0.
+            n_groups: Number of groups.
+        """
+        counts = np.zeros((n_groups, *self.counts.shape[1:]))
+        np.add.at(counts, group, self.counts)
+        return Score(self.metric, tuple(map(str, range(n_groups))), counts)
 
     def __str__(self) -> str:
         return f"{self.name} = {self.value:.4f} on {len(self.images)} images: {self.definition}"

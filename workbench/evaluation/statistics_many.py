@@ -12,11 +12,13 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from workbench.evaluation.resampling import (
+    MIN_GROUPS,
     Floats,
     Resampled,
     as_score,
-    draw_scores,
+    by_group,
     group_numbers,
+    leave_out,
 )
 from workbench.evaluation.statistics_seeds import SeededDifference, compare_seeds
 
@@ -26,7 +28,8 @@ class ResolutionFloor:
     """The smallest difference that a test set can separate."""
 
     smallest: float
-    """Difference that is found with the chance `power`, in the unit of the score."""
+    """Difference that is found with the chance `power`, in the unit of the score; infinite with
+    fewer than `MIN_GROUPS` groups, of which nothing is claimed."""
     power: float
     """Chance that a true difference of this size is called one, in (0, 1)."""
     level: float
@@ -37,6 +40,11 @@ class ResolutionFloor:
     """Groups of images it is from."""
 
     def __str__(self) -> str:
+        if math.isinf(self.smallest):
+            return (
+                f"No difference is claimed from {self.n_groups} groups of images: at least "
+                f"{MIN_GROUPS} are needed."
+            )
         return (
             f"Differences below {self.smallest:.4f} are not told apart here "
             f"({self.n_groups} groups of images, power {self.power:.0%}, level {self.level:.0%})."
@@ -57,7 +65,11 @@ class Comparisons:
     best: frozenset[str]
     """The model with the best score and those tied with it."""
     claims: bool
-    """False if a model has too few seeds: then nothing is separated."""
+    """False if a model has too few seeds, or there are too few groups of images: then nothing is
+    separated."""
+    least_p: float = 0.0
+    """The smallest corrected p-value that so many groups can give: if it is above 1 - level, no
+    pair of so many models can be separated on these images."""
 
 
 def holm(p_values: ArrayLike) -> Floats:
@@ -102,19 +114,17 @@ def resolution_floor(
         groups: (N,) group of each image; None if the images are independent.
         power: Chance with which a true difference of that size shall be found, in (0, 1).
         level: Level of the intervals that decide, in (0, 1).
-        draws: Number of draws, >= 100.
-        rng: Source of the draws.
+        draws: Not used any more: the standard error follows from leaving groups out.
+        rng: Likewise.
 
     Raises:
         ValueError: If `power` is out of its range, or there are fewer than two groups.
     """
     if not 0 < power < 1:
         raise ValueError(f"A power is in (0, 1), got {power!r}.")
-    (first, n), (second, _) = as_score(a), as_score(b)
-    group, n_groups = group_numbers(groups, n)
-    drawn = draw_scores([first, second], group, n_groups, draws, rng)
-    error = float(np.nanstd(drawn[0] - drawn[1])) * math.sqrt(n_groups / (n_groups - 1))
-    return floor_of(error, n_groups, power=power, level=level)
+    group, n_groups = group_numbers(groups, as_score(a)[1])
+    difference = by_group(a, group, n_groups).minus(by_group(b, group, n_groups))
+    return floor_of(leave_out(difference).error, n_groups, power=power, level=level)
 
 
 def floor_of(
@@ -123,6 +133,8 @@ def floor_of(
     """Give the resolution floor that follows from the standard error of a difference."""
     from scipy import stats
 
+    if n_groups < MIN_GROUPS:
+        return ResolutionFloor(math.inf, power, level, standard_error, n_groups)
     reach = stats.t.ppf((1 + level) / 2, n_groups - 1) + stats.t.ppf(power, n_groups - 1)
     return ResolutionFloor(float(reach * standard_error), power, level, standard_error, n_groups)
 
@@ -142,7 +154,7 @@ def compare_all(
         models: Name of each model and its seeds: (N,) values, one an image, or a score.
         groups: (N,) group of each image; None if the images are independent.
         level: 1 minus the chance of any false claim among all comparisons, in (0, 1).
-        draws: Number of draws, >= 100; at least 40 for each comparison are needed to call any.
+        draws: Number of draws behind intervals of single seeds, >= 100.
         higher_is_better: False for errors.
         rng: Source of the draws.
 
@@ -171,7 +183,19 @@ def compare_all(
         frozenset(ranked[:1])
         | {n for pair in tied if ranked[0] in pair for n in pair},
         all(f.claims for f in found.values()) and bool(found),
+        min(1.0, len(pairs) * least_p_value(max(f.n_groups for f in found.values())))
+        if found else 1.0,
     )  # fmt: skip
+
+
+def least_p_value(n_groups: int) -> float:
+    """Give the smallest two-sided p-value that a swap of so many groups can give.
+
+    Example:
+        >>> least_p_value(6)
+        0.03125
+    """
+    return float(2.0 ** (1 - n_groups))
 
 
 def tie_letters(ranked: Sequence[str], tied: Sequence[tuple[str, str]]) -> dict[str, str]:

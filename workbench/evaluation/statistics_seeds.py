@@ -1,8 +1,9 @@
 """Several seeds of one method: their interquartile mean, and whether two methods differ.
 
 A checkpoint is one draw of its method. A claim about methods has to hold for other seeds *and*
-other images, so both are drawn again. With fewer than five seeds the numbers are printed and no
-significance is claimed.
+other groups of images, so the variances of both count, each with its degrees of freedom. With
+fewer than five seeds, or six groups of images, the numbers are printed and no significance is
+claimed.
 """
 
 import logging
@@ -15,13 +16,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from workbench.evaluation.resampling import (
+    MIN_GROUPS,
     Floats,
+    GroupScore,
     Resampled,
     as_score,
-    draw_scores,
+    by_group,
     group_numbers,
-    quantiles_at,
+    interval_of,
+    leave_out,
 )
+from workbench.evaluation.statistics import sign_flip_p
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +69,9 @@ class SeededDifference:
     high: float
     """Upper end."""
     p_value: float
-    """Chance of a difference as large if the methods were equal, two-sided, in (0, 1]."""
+    """Chance of a difference as large if the methods were equal, two-sided, in (0, 1]: the larger
+    one of Student's t over seeds and groups, and of the swap test over groups; of single seeds the
+    swap test alone."""
     level: float
     """Level of the interval, in (0, 1)."""
     n_seeds: tuple[int, int]
@@ -78,13 +85,28 @@ class SeededDifference:
 
     @property
     def claims(self) -> bool:
-        """True if both have enough seeds to claim anything."""
-        return min(self.n_seeds) >= MIN_SEEDS
+        """True if both have enough seeds, and there are enough groups, to claim anything."""
+        return min(self.n_seeds) >= MIN_SEEDS and self.n_groups >= MIN_GROUPS
+
+    @property
+    def why_not(self) -> str:
+        """Why nothing is claimed, in words; empty if something may be."""
+        few = []
+        if min(self.n_seeds) < MIN_SEEDS:
+            few.append(f"{min(self.n_seeds)} seeds are fewer than {MIN_SEEDS}")
+        if self.n_groups < MIN_GROUPS:
+            few.append(f"{self.n_groups} groups of images are fewer than {MIN_GROUPS}")
+        return " and ".join(few)
 
     @property
     def is_tie(self) -> bool:
-        """True if the two are not separated, or may not be called so for want of seeds."""
-        return not self.claims or self.low <= 0 <= self.high
+        """True if the two are not separated, or may not be called so for want of seeds or groups.
+
+        They are separated if the p-value is at most 1 - level and the interval does not hold zero.
+        """
+        if not self.claims or self.p_value > 1 - self.level + 1e-12:
+            return True
+        return not (self.low > 0 or self.high < 0)
 
     @property
     def better(self) -> str:
@@ -117,9 +139,9 @@ def summarise_seeds(
 
     Args:
         scores: (S,) one score a seed.
-        level: Level of the interval, in (0, 1).
-        draws: Number of draws of seeds, >= 100.
-        rng: Source of the draws.
+        level: Level of the interval (Student's t over seeds), in (0, 1).
+        draws: Not used any more: the interval follows from the seeds without draws.
+        rng: Likewise.
 
     Raises:
         ValueError: If there is no score, or one is not finite.
@@ -132,12 +154,13 @@ def summarise_seeds(
     if values.ndim != 1 or not len(values) or not np.isfinite(values).all():
         raise ValueError(f"Scores of seeds are (S,) finite numbers, S >= 1, got {values}.")
     n = len(values)
+    iqm = float(interquartile_mean(values))
     if n < MIN_SEEDS:
         log.info("%d seeds are fewer than %d: no significance claimed.", n, MIN_SEEDS)
-        return SeedSummary(float(interquartile_mean(values)), math.nan, math.nan, n)
-    drawn = interquartile_mean(values[rng.integers(n, size=(draws, n))])
-    low, high = quantiles_at(drawn, level, n - 1, 1 / (n - 1))
-    return SeedSummary(float(interquartile_mean(values)), low, high, n)
+        return SeedSummary(iqm, math.nan, math.nan, n)
+    _require_draws(draws, level)
+    reach = _reach(level, n - 1) * math.sqrt(variance_of_seeds(values))
+    return SeedSummary(iqm, iqm - reach, iqm + reach, n)
 
 
 def score_of_seeds(
@@ -160,21 +183,19 @@ def score_of_seeds(
     Raises:
         ValueError: If the images differ, there is no seed, or there are fewer than two groups.
     """
-    scores = [as_score(one) for one in seeds]
-    if len({n for _, n in scores}) != 1:
-        raise ValueError(
-            f"Seeds are judged on the same images, but have {sorted({n for _, n in scores})}."
-        )
-    n_images, n = scores[0][1], len(scores)
-    everything = np.ones((1, n_images))
-    iqm = float(interquartile_mean([score(everything)[0] for score, _ in scores]))
+    sizes = sorted({as_score(one)[1] for one in seeds})
+    if len(sizes) != 1:
+        raise ValueError(f"Seeds are judged on the same images, but have {sizes}.")
+    n = len(seeds)
     if n < MIN_SEEDS:
-        return SeedSummary(iqm, math.nan, math.nan, n)
-    group, n_groups = group_numbers(groups, n_images)
-    drawn = draw_scores([score for score, _ in scores], group, n_groups, draws, rng)
-    both = _other_seeds(drawn, rng)
-    freedom, slack = _freedom(both, interquartile_mean(drawn, 0), n, n_groups)
-    return SeedSummary(iqm, *quantiles_at(both, level, freedom, slack), n)
+        points = [score(np.ones((1, size)))[0] for score, size in map(as_score, seeds)]
+        return SeedSummary(float(interquartile_mean(points)), math.nan, math.nan, n)
+    group, n_groups = group_numbers(groups, sizes[0])
+    method = _Method([by_group(one, group, n_groups) for one in seeds])
+    found = contrast_test(method.score, method.variance, n - 1, level=level, draws=draws, rng=rng)
+    least, greatest = method.each[0].limits
+    low, high = max(found.low, min(least, found.value)), min(found.high, max(greatest, found.value))
+    return SeedSummary(found.value, low, high, n)
 
 
 def compare_seeds(
@@ -186,10 +207,10 @@ def compare_seeds(
     draws: int = 2000,
     rng: np.random.Generator,
 ) -> SeededDifference:
-    """Draw seeds and images again, the same images for both methods, and look at the difference.
+    """Compare two methods by their seeds on the same images, for other seeds and other images.
 
-    The interval is moved outwards as far as few seeds and few groups demand, each by its share of
-    the variance (Satterthwaite's degrees of freedom).
+    The variance over seeds and that over groups of images are added, and each has its part in the
+    degrees of freedom (Satterthwaite). With one seed each, only the images are tested.
 
     Args:
         a: For each seed (N,) values without NaN, one an image; or a score of N images.
@@ -202,48 +223,120 @@ def compare_seeds(
     Raises:
         ValueError: If the images differ, a method has no seed, or there are fewer than two groups.
     """
-    scores = [[as_score(one) for one in method] for method in (a, b)]
-    sizes = {n for method in scores for _, n in method}
-    if not all(scores) or len(sizes) != 1:
+    sizes = {as_score(one)[1] for method in (a, b) for one in method}
+    if not a or not b or len(sizes) != 1:
         raise ValueError(
             "Methods are compared on the same images with at least one seed each, but have "
             f"{len(a)} and {len(b)} seeds on {sorted(sizes)} images."
         )
     n_images = sizes.pop()
     group, n_groups = group_numbers(groups, n_images)
-    flat = [score for method in scores for score, _ in method]
-    drawn = draw_scores(flat, group, n_groups, draws, rng)
-    first, second = drawn[: len(a)], drawn[len(a) :]
-    over_images = interquartile_mean(first, 0) - interquartile_mean(second, 0)
-    over_both = _other_seeds(first, rng) - _other_seeds(second, rng)
-    everything = np.ones((1, n_images))
-    point = [float(interquartile_mean([s(everything)[0] for s, _ in m])) for m in scores]
+    first, second = (_Method([by_group(one, group, n_groups) for one in m]) for m in (a, b))
     seeds = (len(a), len(b))
-    freedom, slack = _freedom(over_both, over_images, min(seeds), n_groups)
-    low, high = quantiles_at(over_both, level, freedom, slack)
-    beyond = min((over_both <= 0).sum(), (over_both >= 0).sum())
-    p = min(1.0, 2 * (1 + float(beyond)) / (1 + draws))
-    error = float(np.nanstd(over_both) * math.sqrt(1 + slack))
-    difference = point[0] - point[1]
+    variance = first.variance + second.variance
+    found = contrast_test(
+        first.score.minus(second.score), variance, min(seeds) - 1, level=level, draws=draws, rng=rng
+    )
     return SeededDifference(
-        difference, low, high, p, level, seeds, n_images, n_groups, error
+        found.value, found.low, found.high, found.p_value, level, seeds, n_images, n_groups,
+        found.error,
     )  # fmt: skip
 
 
-def _other_seeds(drawn: Floats, rng: np.random.Generator) -> Floats:
-    """(D,) interquartile means of S seeds drawn with replacement, from (S, D) scores."""
-    n_seeds, draws = drawn.shape
-    chosen = rng.integers(n_seeds, size=(n_seeds, draws))
-    return interquartile_mean(np.take_along_axis(drawn, chosen, axis=0), 0)
+class _Method:
+    """Seeds of one method as one score of the groups' weights: their interquartile mean."""
+
+    def __init__(self, each: Sequence[GroupScore]) -> None:
+        self.each = list(each)
+        share = np.mean([one.share for one in each], axis=0)
+        self.score = GroupScore(self._under, share)
+
+    def _under(self, weights: Floats) -> Floats:
+        every = np.stack([one.under(weights) for one in self.each], axis=-1)
+        found: Floats = interquartile_mean(every, axis=-1)
+        return found
+
+    @property
+    def variance(self) -> float:
+        """Variance of the mean over other seeds; 0 of a single one, of which it is unknown."""
+        everything = np.ones((1, self.score.n_groups))
+        return variance_of_seeds([one.under(everything)[0] for one in self.each])
 
 
-def _freedom(both: Floats, images: Floats, n_seeds: int, n_groups: int) -> tuple[float, float]:
-    """Degrees of freedom of a difference over seeds and images, and the variance drawn too little.
+def variance_of_seeds(scores: ArrayLike) -> float:
+    """Variance of a mean of seeds: their variance over their number; 0 of a single seed.
 
-    A variance drawn from n things comes out (n - 1) / n of its size.
+    Of the interquartile mean it is used too. In simulations of 5 to 20 seeds a t test of two equal
+    methods was then wrong in 1.4 to 6 % of cases (normal, exponential and heavy-tailed scores).
     """
-    total, of_images = float(np.nanvar(both)), float(np.nanvar(images))
-    share = 1 - min(1.0, of_images / total) if total > 0 else 0.0
-    spare = [max(n - 1, 1) for n in (n_seeds, n_groups)]
-    freedom = 1 / (share**2 / spare[0] + (1 - share) ** 2 / spare[1])
-    return freedom, share / spare[0] + (1 - share) / spare[1]
+    values = np.asarray(scores, dtype=np.float64)
+    return float(values.var(ddof=1) / len(values)) if len(values) > 1 else 0.0
+
+
+@dataclass(frozen=True)
+class Tested:
+    """A value that is 0 if two things are equal, with what groups and seeds say of it."""
+
+    value: float
+    low: float
+    high: float
+    p_value: float
+    error: float
+
+
+def contrast_test(
+    score: GroupScore,
+    seed_variance: float,
+    seed_freedom: int,
+    *,
+    level: float,
+    draws: int,
+    rng: np.random.Generator,
+) -> Tested:
+    """Test whether a contrast of scores is 0, over groups of images and over seeds.
+
+    Args:
+        score: The contrast as a function of the groups' weights.
+        seed_variance: Its variance over other seeds, on these images; 0 of single seeds.
+        seed_freedom: Degrees of freedom of that variance.
+        level: Level of the interval, in (0, 1).
+        draws: Draws of the bootstrap of single seeds, >= 100.
+        rng: Source of the draws and swaps.
+
+    Returns:
+        The contrast, its interval, its p-value and its standard error. Of single seeds the interval
+        is that of `bootstrap_interval` and p that of the swap test over groups. Of several, both
+        are Student's t with Satterthwaite's degrees of freedom, and p is no less than that of the
+        swap test.
+    """
+    from scipy import stats
+
+    _require_draws(draws, level)
+    spread, n = leave_out(score), score.n_groups
+    of_images = spread.error**2
+    parts = spread.influence * (1 - score.share) * n / (n - 1)
+    parts = (parts - parts.mean() + spread.value * n * score.share) / n
+    p = sign_flip_p(parts, rng) if np.isfinite(parts).all() else 1.0
+    if seed_variance == 0 or math.isnan(of_images):
+        low, high = interval_of(score, spread, level=level, draws=draws, rng=rng)
+        return Tested(spread.value, low, high, p, spread.error)
+    total = of_images + seed_variance
+    freedom = total**2 / (seed_variance**2 / max(seed_freedom, 1) + of_images**2 / (n - 1))
+    error = math.sqrt(total)
+    reach = _reach(level, freedom) * error
+    p = max(p, float(2 * stats.t.sf(abs(spread.value) / error, freedom)))
+    return Tested(spread.value, spread.value - reach, spread.value + reach, p, error)
+
+
+def _reach(level: float, freedom: float) -> float:
+    """Quantile of Student's t that an interval of this level reaches to."""
+    from scipy import stats
+
+    return float(stats.t.ppf((1 + level) / 2, freedom))
+
+
+def _require_draws(draws: int, level: float) -> None:
+    if draws < 100:
+        raise ValueError(f"An interval needs at least 100 draws, got {draws}.")
+    if not 0 < level < 1:
+        raise ValueError(f"A level is in (0, 1), got {level!r}.")
