@@ -69,8 +69,8 @@ def test_pictures_come_from_a_folder_and_must_all_be_there(stores, tmp_path, cap
 
 def test_the_same_model_twice_and_no_store_are_refused(stores, capsys, monkeypatch):
     for folders, message in (
-        ([stores[0], stores[0]], "Two models need two names"),
-        (["nowhere", stores[1]], "There are no predictions at"),
+        ([stores[0], stores[0]], "Two models need two folders"),
+        (["nowhere", stores[1]], "There is no set of predictions at"),
     ):
         monkeypatch.setattr(sys, "argv", ["workbench", "compare", *folders, *stores[2:]])
         with pytest.raises(SystemExit) as left:

@@ -35,7 +35,7 @@ def test_what_was_written_is_read(tmp_path):
 def test_without_a_manifest_there_is_nothing(tmp_path):
     manifest = write_predictions(tmp_path, made())
     manifest.unlink()
-    with pytest.raises(ManifestError, match="There are no predictions at"):
+    with pytest.raises(ManifestError, match="There is no set of predictions at"):
         read_predictions(tmp_path)
 
 

@@ -41,7 +41,9 @@ class KeptPredictions:
         if task.test.kind not in ("classes", "change"):
             return
         self.targets(cell.task)
-        write_predictions(self.place(cell), self._maps(task, self.name(cell), found.numpy()))
+        write_predictions(
+            self.place(cell), self._maps(task, self.name(cell), found.numpy(), cell.design())
+        )
 
     def targets(self, task: str) -> Predictions:
         """Give the true maps of a task's test part; they are written the first time."""
@@ -84,9 +86,11 @@ class KeptPredictions:
         """Folder of a cell's maps, as `workbench compare` takes it."""
         return self.folder / cell.task / cell.key
 
-    def _maps(self, task: Task, name: str, maps: np.ndarray) -> Predictions:
+    def _maps(
+        self, task: Task, name: str, maps: np.ndarray, design: Mapping[str, str] | None = None
+    ) -> Predictions:
         test = task.test
         return Predictions(
             name, test.ids, maps, test.class_names, task.gsd_m, test.ignore_index,
-            groups=test.groups,
+            groups=test.groups, design=design or {},
         )  # fmt: skip

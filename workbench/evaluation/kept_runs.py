@@ -7,6 +7,7 @@ FOLDER/<key>/card.json           cell, scores, data, settings, curve; written la
 FOLDER/targets/                  the true class maps of the test part
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,7 +53,7 @@ class KeptRuns:
             np.savez_compressed(file, ids=np.array(test.ids), values=found.numpy())
         if test.kind not in ("classes", "change"):
             return
-        write_predictions(place / "maps", self._maps(str(cell), found.numpy()))
+        write_predictions(place / "maps", self._maps(str(cell), found.numpy(), cell.design()))
         _, labels = test.batch(range(len(test)))
         write_predictions(self.folder / "targets", self._maps("target", labels.numpy()))
 
@@ -82,11 +83,12 @@ class KeptRuns:
         }
         return write_record(self.of(cell) / CARD, values)
 
-    def _maps(self, name: str, maps: Any) -> Predictions:
+    def _maps(self, name: str, maps: Any, design: Mapping[str, str] | None = None) -> Predictions:
         test, whole = self.task.test, np.asarray(maps).astype(np.uint8)
         return Predictions(
-            name, test.ids, whole, test.class_names, self.task.gsd_m, test.ignore_index
-        )
+            name, test.ids, whole, test.class_names, self.task.gsd_m, test.ignore_index,
+            groups=test.groups, design=design or {},
+        )  # fmt: skip
 
 
 def _plain(value: Any) -> Any:

@@ -38,6 +38,20 @@ class LabelShift:
     """The best whole shift, rows and columns."""
     gain: float
     """Boundary score at the best whole shift, less that of the labels as they are; >= 0."""
+    searched: int = 0
+    """Shifts up to so many pixels each way were tried in the end."""
+    at_edge: bool = False
+    """True if the best shift lies at the edge of the search: the labels are moved by at least as
+    much, and `rows` and `columns` are no estimate."""
+
+    def __str__(self) -> str:
+        y, x = self.whole
+        if self.at_edge:
+            return (
+                f"labels moved by at least {max(abs(y), abs(x))} px: the best of the shifts tried "
+                f"({y:+d} rows, {x:+d} columns) lies at the edge of the search"
+            )
+        return f"labels moved by {self.rows:+.1f} rows and {self.columns:+.1f} columns"
 
 
 def shift_scores(
@@ -97,44 +111,64 @@ def estimate_shift(
     largest: int = 3,
     dilation: int = 2,
     ignore_index: int | None = None,
+    widest: int | None = None,
 ) -> LabelShift:
     """Estimate how labels are displaced against predictions of unmoved ground.
 
     The shift with the highest Boundary IoU is taken, and refined by a parabola through its
-    neighbours. Predictions of a model that was trained on labels with the same displacement share
-    it, and then nothing is found.
+    neighbours. If it lies at the edge of the search, the search is widened, twofold each time, as
+    far as `widest` and the images allow; if it still does, the result says so. Predictions of a
+    model that was trained on labels with the same displacement share it, and then nothing is found.
 
     Args:
         pred: (..., H, W) class indices, numpy or torch.
         target: (..., H, W) class indices.
         classes: Number of classes, or the class indices to score.
-        largest: Shifts up to so many pixels each way are tried.
+        largest: Shifts up to so many pixels each way are tried first.
         dilation: Width of the boundary band in pixels.
         ignore_index: Value of target pixels that are left out.
+        widest: Shifts up to so many pixels are tried if need be, >= largest; None: four times
+            `largest`.
 
     Raises:
         EvaluationError: As `shift_scores`, or if no shift has a score, as without boundaries.
     """
-    table = shift_scores(
-        pred,
-        target,
-        classes=classes,
-        largest=largest,
-        dilation=dilation,
-        ignore_index=ignore_index,
+    limit = 4 * largest if widest is None else widest
+    if limit < largest:
+        raise EvaluationError(f"The widest shift must be at least {largest} px, not {limit}.")
+    rules: dict[str, Any] = {"classes": classes, "dilation": dilation, "ignore_index": ignore_index}
+    side = min(np.shape(pred)[-2:]) if np.ndim(pred) >= 2 else 0
+    while True:
+        scores = _shift_grid(shift_scores(pred, target, largest=largest, **rules), largest)
+        y, x = _best_shift(scores)
+        at_edge = largest > 0 and max(abs(y - largest), abs(x - largest)) == largest
+        wider = min(2 * largest, limit, (side - 1) // 2 - dilation)
+        if not at_edge or wider <= largest:
+            break
+        largest = wider
+    fine = _peak(scores[:, x], y), _peak(scores[y], x)
+    gain = float(scores[y, x] - scores[largest, largest])
+    return LabelShift(
+        fine[0] - largest, fine[1] - largest, (y - largest, x - largest), gain, largest, at_edge
     )
+
+
+def _shift_grid(table: pd.DataFrame, largest: int) -> Any:
+    """Boundary IoU by rows and columns of the shift."""
     side = 2 * largest + 1
     scores = table["boundary_iou"].to_numpy().reshape(side, side)
     if np.isnan(scores).all():
         raise EvaluationError("A shift is seen at boundaries, but neither map has one.")
-    far = np.abs(np.arange(side) - largest)
-    near_first = scores - 1e-12 * (far[:, None] + far)  # of equal shifts the smallest
+    return scores
+
+
+def _best_shift(scores: Any) -> tuple[int, int]:
+    """Place of the best score; of equal ones that of the smallest shift."""
+    largest = len(scores) // 2
+    far = np.abs(np.arange(len(scores)) - largest)
+    near_first = scores - 1e-12 * (far[:, None] + far)
     y, x = np.unravel_index(int(np.nanargmax(near_first)), scores.shape)
-    fine = _peak(scores[:, x], int(y)), _peak(scores[y], int(x))
-    gain = float(scores[y, x] - scores[largest, largest])
-    return LabelShift(
-        fine[0] - largest, fine[1] - largest, (int(y) - largest, int(x) - largest), gain
-    )
+    return int(y), int(x)
 
 
 def certain_target(

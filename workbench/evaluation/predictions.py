@@ -8,19 +8,22 @@ last, so where it is, all is. Patches are known by their ids and never by their 
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
 
-from workbench.datasets.files import file_checksum, read_record, whole_file, write_record
-from workbench.errors import EvaluationError
+from workbench.errors import EvaluationError, ManifestError
+from workbench.files import sha256_of, whole_file
+from workbench.records import read_record, write_record
 
 log = logging.getLogger(__name__)
 
-FORMAT = 1
+FORMAT = 2
+"""Format 2 says how a model was made (`design`); format 1, which did not, is read too."""
 MAPS, MANIFEST = "maps.npy", "manifest.json"
 _CURE = "Write it with `write_predictions`; an interrupted one leaves no manifest."
 
@@ -49,7 +52,10 @@ class Predictions:
     """(K,) colours of the classes, "#rrggbb"; none if unknown."""
     groups: tuple[str, ...] = ()
     """(N,) block of ground or overlap component of each patch, over which intervals are drawn; none
-    if patches are independent."""
+    if it is not known, and then patches are taken for independent."""
+    design: Mapping[str, str] = field(default_factory=dict)
+    """How the model was made, as {"encoder": "resnet18", "stem": "detail"}: what tells it from
+    others; empty if unknown."""
 
     def __post_init__(self) -> None:
         twice = [i for i, times in Counter(self.ids).items() if times > 1]
@@ -62,6 +68,12 @@ class Predictions:
             raise EvaluationError(
                 f"Maps of {self.model!r} must be ({len(self.ids)}, H, W) whole numbers, one a "
                 f"patch, but are {shape} {self.maps.dtype}."
+            )
+        clash = [name for name, times in Counter(self.classes).items() if times > 1]
+        if clash:
+            raise EvaluationError(
+                f"Each class of {self.model!r} needs a name of its own, but {clash[0]!r} stands "
+                "twice."
             )
         if self.groups and len(self.groups) != len(self.ids):
             raise EvaluationError(
@@ -114,6 +126,135 @@ def as_predictions(
     return Predictions(model, tuple(map(str, maps)), stacked, classes, gsd, ignored)
 
 
+def matched(
+    model: str, maps: "Predictions | Mapping[str, NDArray[Any]]", truth: Predictions
+) -> Predictions:
+    """Hold a model's maps against the targets: classes are matched by name, pixels by their size.
+
+    Args:
+        model: Name of the model, for messages.
+        maps: Its maps. Plain arrays by id have no names: their classes are those of the targets.
+        truth: The targets. Classes that are only numbered ("0", "1" ...), of either side, are
+            matched by index.
+
+    Returns:
+        The maps with the targets' class indices. Where only the order of the names differs, each
+        index becomes that of its name, which is logged.
+
+    Raises:
+        EvaluationError: If the classes have other names, or pixels another size.
+    """
+    found = as_predictions(model, maps, truth)
+    if found is not maps:
+        return found
+    if abs(found.gsd - truth.gsd) > 1e-6 * truth.gsd:
+        raise EvaluationError(
+            f"Maps of {model!r} must have the targets' pixels of {truth.gsd:g} m, but have "
+            f"{found.gsd:g} m.\nPredict on the grid of the targets, or correct the manifest's gsd."
+        )
+    if found.classes == truth.classes or _numbered(found.classes) or _numbered(truth.classes):
+        return found
+    if unknown := [name for name in found.classes if name not in truth.classes]:
+        raise EvaluationError(
+            f"Classes of {model!r} must be those of the targets ({_listed(truth.classes)}), but "
+            f"{unknown[0]!r} is none of them (it has {_listed(found.classes)}).\n"
+            "Names are matched, never places: rename the classes of the one that is wrong."
+        )
+    log.warning(
+        "%s: classes stand in another order (%s) than in the targets (%s); matched by name",
+        model, _listed(found.classes), _listed(truth.classes),
+    )  # fmt: skip
+    place = [truth.classes.index(name) for name in found.classes]
+    whole = np.asarray(found.maps)
+    values = np.unique(whole)
+    strange = [v for v in values if not 0 <= v < len(place) and v != found.ignore_index]
+    if strange:
+        raise EvaluationError(
+            f"Every label of {model!r} must be one of its {len(place)} classes, but {strange[0]} "
+            f"occurs ({int((whole == strange[0]).sum())} pixels)."
+        )
+    nothing = max(len(truth.classes), 255)  # what is ignored is no class of the targets either
+    kind = np.uint8 if nothing == 255 else np.int32
+    moved = np.full(whole.shape, nothing, kind)
+    for index, wanted in enumerate(place):
+        moved[whole == index] = wanted
+    return replace(found, maps=moved, classes=truth.classes, colors=(), ignore_index=nothing)
+
+
+def _numbered(classes: Sequence[str]) -> bool:
+    """True for no names, and for names that are only places."""
+    return not classes or list(classes) == [str(i) for i in range(len(classes))]
+
+
+def _listed(names: Sequence[str]) -> str:
+    few = ", ".join(names[:6])
+    return few + (f" … {len(names)} in all" if len(names) > 6 else "")
+
+
+def short_names(models: Sequence[Predictions]) -> tuple[str, ...]:
+    """Name models by what differs between them, as "stem=detail"; names are short and distinct.
+
+    Args:
+        models: At least one. Designs are compared where all have one; else the words of their
+            names; models that differ in nothing are numbered.
+
+    Example:
+        >>> import numpy as np
+        >>> def made(stem):
+        ...     design = {"encoder": "resnet18", "stem": stem}
+        ...     return Predictions(f"resnet18 / stem={stem}", ("p",), np.zeros((1, 2, 2), int),
+        ...                        ("a",), 10.0, design=design)
+        >>> short_names([made("standard"), made("detail")])
+        ('stem=standard', 'stem=detail')
+    """
+    if all(model.design for model in models):
+        keys = dict.fromkeys(key for model in models for key in model.design)
+        told = [
+            {key: str(model.design[key]) for key in keys if key in model.design} for model in models
+        ]
+        varied = [k for k in keys if len({t.get(k) for t in told}) > 1]
+        names = [", ".join(f"{k}={t[k]}" if k in t else f"no {k}" for k in varied) for t in told]
+    else:
+        words = [model.model.replace(",", " ").replace("/", " ").split() for model in models]
+        common = set(words[0]).intersection(*words) if len(words) > 1 else set()
+        kept = [[word for word in each if word not in common] for each in words]
+        names = [" ".join(each) or model.model for each, model in zip(kept, models, strict=True)]
+        if all(len(model.model) <= _LONG for model in models):
+            names = [model.model for model in models]
+    names = [_cut(name) for name in names]
+    if len(set(names)) < len(names) or not all(names):
+        return tuple(f"{_cut(m.model, _LONG - 4)} ({i})" for i, m in enumerate(models, start=1))
+    return tuple(names)
+
+
+_LONG = 32
+"""Characters of a name that stands in a table."""
+
+
+def _cut(name: str, longest: int = _LONG) -> str:
+    return name if len(name) <= longest else name[: longest - 1].rstrip() + "…"
+
+
+Word = Annotated[str, Field(max_length=10_000)]
+
+
+class PredictionsRecord(BaseModel):
+    """What manifest.json beside maps.npy holds; other versions and keys are refused."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    format: Literal[1, 2]
+    model: Word
+    classes: list[Word]
+    colors: list[Word] = []
+    gsd: float = Field(gt=0, allow_inf_nan=False)
+    ignore_index: int | None
+    maps_sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    ids: list[Word]
+    groups: list[Word] = []
+    design: dict[Word, Word] = {}
+
+
 def write_predictions(folder: Path | str, predictions: Predictions) -> Path:
     """Write predictions whole or not at all; an older set in the folder is replaced.
 
@@ -133,44 +274,55 @@ def write_predictions(folder: Path | str, predictions: Predictions) -> Path:
         "model": predictions.model,
         "classes": list(predictions.classes),
         "colors": list(predictions.colors),
-        "gsd": predictions.gsd,
-        "ignore_index": predictions.ignore_index,
-        "maps_sha256": file_checksum(place / MAPS),
+        "gsd": float(predictions.gsd),
+        "ignore_index": None if predictions.ignore_index is None else int(predictions.ignore_index),
+        "maps_sha256": sha256_of(place / MAPS),
+        "design": {str(k): str(v) for k, v in predictions.design.items()},
         "ids": list(predictions.ids),
-        "groups": list(predictions.groups),
+        "groups": list(map(str, predictions.groups)),
     }
     return write_record(place / MANIFEST, record)
 
 
-def read_predictions(folder: Path | str, *, verify: bool = False) -> Predictions:
+def read_predictions(folder: Path | str, *, verify: bool = True) -> Predictions:
     """Open what `write_predictions` wrote; maps stay on disk until they are used.
 
     Args:
         folder: The folder.
-        verify: Compare the maps with their checksum, which reads them.
+        verify: Compare the maps with their checksum, which reads them once.
 
     Raises:
-        ManifestError: If there is no complete set of predictions.
+        ManifestError: If there is no complete set of predictions, or its manifest is damaged or of
+            another format.
         EvaluationError: If the maps are not those of the manifest.
     """
     place = Path(folder)
-    record = read_record(place / MANIFEST, form=FORMAT, what="predictions", cure=_CURE)
+    record = read_record(
+        place / MANIFEST,
+        PredictionsRecord,
+        what="a set of predictions",
+        cure=_CURE,
+        error=ManifestError,
+    )
     try:
         maps = np.load(place / MAPS, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError, SyntaxError, TypeError, OverflowError) as error:
         raise EvaluationError(
             f"{place / MANIFEST} needs its maps beside it, but {MAPS} cannot be read ({error})."
         ) from error
-    if verify and file_checksum(place / MAPS) != record["maps_sha256"]:
-        raise EvaluationError(f"{place / MAPS} must be what its manifest says, but has changed.")
-    ignored = record["ignore_index"]
+    if verify and sha256_of(place / MAPS) != record.maps_sha256:
+        raise EvaluationError(
+            f"{place / MAPS} must be what its manifest says, but has changed (another checksum).\n"
+            "The maps are damaged, or of another model: predict them again."
+        )
     return Predictions(
-        model=str(record["model"]),
-        ids=tuple(map(str, record["ids"])),
+        model=record.model,
+        ids=tuple(record.ids),
         maps=maps,
-        classes=tuple(map(str, record["classes"])),
-        gsd=float(record["gsd"]),
-        ignore_index=None if ignored is None else int(ignored),
-        colors=tuple(map(str, record["colors"])),
-        groups=tuple(map(str, record.get("groups", ()))),
+        classes=tuple(record.classes),
+        gsd=record.gsd,
+        ignore_index=record.ignore_index,
+        colors=tuple(record.colors),
+        groups=tuple(record.groups),
+        design=dict(record.design),
     )

@@ -62,6 +62,14 @@ class StudyCell:
         options = values.pop("options")
         return {**values, **options}
 
+    def design(self) -> dict[str, str]:
+        """The cell as words, each field and option that is set: what tells it from other cells."""
+        return {
+            name: f"{value:g}" if isinstance(value, float) else str(value)
+            for name, value in self.columns().items()
+            if value not in ("", None)
+        }
+
     def __str__(self) -> str:
         extra = [f"{k}={v}" for k, v in self.options.items()]
         extra += [f"fraction={self.fraction:g}, draw {self.draw}"] if self.fraction < 1 else []

@@ -42,7 +42,7 @@ def compared_patches(
     Raises:
         EvaluationError: If a model has no maps or a patch no picture.
     """
-    from workbench.evaluation.predictions import as_predictions
+    from workbench.evaluation.predictions import as_predictions, matched
 
     truth = as_predictions("target", targets)
     for name in (pair.first, pair.second):
@@ -53,7 +53,7 @@ def compared_patches(
             )
     ids = [str(name) for name in pair.ranking["id"]]
     named = ((pair.first, predictions[pair.first]), (pair.second, predictions[pair.second]))
-    first, second = (as_predictions(name, maps, truth).of(ids) for name, maps in named)
+    first, second = (matched(name, maps, truth).of(ids) for name, maps in named)
     true = truth.of(ids)
     columns = {k: v for k, v in MEASURES.items() if k in pair.ranking}
     for k, name in enumerate(ids):
