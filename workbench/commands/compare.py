@@ -1,5 +1,6 @@
 """`workbench compare`: two models' maps of the same patches, and what one of them loses."""
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -194,7 +195,6 @@ def _write_page(
 def coloured(truth: "Predictions", ids: list[str]) -> "dict[str, NDArray[Any]]":
     """The true maps in the colours of their classes; white where there is no label."""
     import numpy as np
-    from matplotlib.colors import to_rgb
 
     from workbench.viz.palettes import class_colours
 
@@ -205,12 +205,14 @@ def coloured(truth: "Predictions", ids: list[str]) -> "dict[str, NDArray[Any]]":
             f"The labels need a colour for each of their {k} classes, but have {len(colours)}.\n"
             "Correct `colors` in their manifest.json, or leave them out."
         )
-    try:
-        table = [tuple(round(255 * part) for part in to_rgb(colour)) for colour in colours]
-    except ValueError as error:
+    odd = [c for c in colours if re.fullmatch("#(?:[0-9a-fA-F]{3}|[0-9a-fA-F]{6})", c) is None]
+    if odd:
         raise EvaluationError(
-            f"Colours of classes are as #rrggbb, but the labels' are not: {error}."
-        ) from None
+            f"Colours of classes are as #rrggbb, but {odd[0]!r} of the labels is not "
+            f"({len(odd)} in all)."
+        )
+    full = [c[1:] if len(c) == 7 else "".join(2 * digit for digit in c[1:]) for c in colours]
+    table = [tuple(bytes.fromhex(digits)) for digits in full]
     palette = np.array([*table, (255, 255, 255)], np.uint8)
     maps = truth.of(ids)
     known = (maps >= 0) & (maps < k)

@@ -26,8 +26,13 @@ from workbench.evaluation.label_noise import LabelShift, estimate_shift
 from workbench.evaluation.model_scores import ModelScores, mean_of_known, score_model
 from workbench.evaluation.predictions import Predictions, as_predictions, matched
 from workbench.evaluation.resampling import MIN_GROUPS, Floats, by_group, group_numbers, leave_out
-from workbench.evaluation.statistics import PairedDifference, corrected, paired_bootstrap
-from workbench.evaluation.statistics_many import ResolutionFloor, floor_of, least_p_value
+from workbench.evaluation.statistics import PairedDifference, paired_bootstrap
+from workbench.evaluation.statistics_many import (
+    ResolutionFloor,
+    corrected,
+    floor_of,
+    least_p_value,
+)
 from workbench.evaluation.verdict import signed, verdict
 from workbench.showing import Sheet, Shown, some
 

@@ -9,7 +9,7 @@ than six groups cannot separate two models at 5 %, and no difference is claimed 
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -114,14 +114,6 @@ class PairedDifference:
         said = {"a": "a is better", "b": "b is better", "tie": "tied"}[self.better]
         more = f"; {self.warning}" if self.warning else ""
         return f"{self.difference:+.4f}{ends}, {p}, {self.n_groups} groups: {said}{more}"
-
-
-def corrected(tests: Sequence[PairedDifference]) -> list[PairedDifference]:
-    """Correct the p-values of a family of comparisons by Holm, so that all hold together."""
-    from workbench.evaluation.statistics_many import holm
-
-    p_values = holm([test.p_value for test in tests])
-    return [replace(test, p_holm=float(p)) for test, p in zip(tests, p_values, strict=True)]
 
 
 def paired_bootstrap(

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
 
@@ -20,6 +20,7 @@ from workbench.evaluation.resampling import (
     group_numbers,
     leave_out,
 )
+from workbench.evaluation.statistics import PairedDifference
 from workbench.evaluation.statistics_seeds import SeededDifference, compare_seeds
 
 
@@ -94,6 +95,12 @@ def holm(p_values: ArrayLike) -> Floats:
     corrected = np.empty_like(p)
     corrected[order] = np.minimum(1.0, np.maximum.accumulate(steps))
     return corrected
+
+
+def corrected(tests: Sequence[PairedDifference]) -> list[PairedDifference]:
+    """Correct the p-values of a family of comparisons by Holm, so that all claims hold together."""
+    p_values = holm([test.p_value for test in tests])
+    return [replace(test, p_holm=float(p)) for test, p in zip(tests, p_values, strict=True)]
 
 
 def resolution_floor(
