@@ -16,6 +16,7 @@ from workbench.execution import run_chain
 from workbench.execution.history import summary
 from workbench.execution.lock import read_holder
 from workbench.execution.records import read_record
+from workbench.execution.stopping import is_kernel
 
 pytestmark = [pytest.mark.notebook, pytest.mark.slow]
 
@@ -60,7 +61,7 @@ def kernels_in(folder) -> list[int]:
     found = []
     for process in psutil.process_iter(["cmdline", "cwd", "status"]):
         about = process.info
-        if "ipykernel_launcher" in (about["cmdline"] or []) and about["cwd"] == str(folder):
+        if is_kernel(about["cmdline"] or []) and about["cwd"] == str(folder):
             found += [process.pid] if about["status"] != psutil.STATUS_ZOMBIE else []
     return found
 

@@ -17,6 +17,7 @@ import pytest
 from workbench.errors import NotebookParameterError, NotebookRunError
 from workbench.execution import external_references, run_notebook
 from workbench.execution.records import read_record
+from workbench.execution.stopping import is_kernel
 
 pytestmark = pytest.mark.notebook
 
@@ -33,7 +34,7 @@ def kernels() -> set[int]:
     return {
         process.pid
         for process in psutil.process_iter(["cmdline", "ppid"])
-        if "ipykernel_launcher" in (process.info["cmdline"] or []) and process.info["ppid"] in mine
+        if is_kernel(process.info["cmdline"] or []) and process.info["ppid"] in mine
     }
 
 

@@ -20,8 +20,10 @@ from workbench.execution import (
     run_sweep,
     submit,
 )
+from workbench.execution.cluster import ask_cluster
 from workbench.execution.history import summary
 from workbench.execution.parameters import parameters_help, read_parameter_file, split_assignments
+from workbench.execution.schemas import name_problem
 from workbench.execution.sweeps import begin_sweep, expand_grid, write_sweep_page
 
 WAIT_SECONDS = 2.0
@@ -101,7 +103,14 @@ class _Asked:
 def _folder(target: Path, name: str | None, run_dir: Path | None) -> Path:
     if name is not None and run_dir is not None:
         raise typer.BadParameter("give --name or --run-dir, not both")
-    return run_dir or Path("runs") / (name or target.stem)
+    if run_dir is not None:
+        return run_dir
+    name = target.stem if name is None else name
+    if problem := name_problem(name):
+        raise typer.BadParameter(
+            f"the name of a run {problem}, found {name[:60]!r}; --run-dir takes any path"
+        )
+    return Path("runs") / name
 
 
 def _parameters(
@@ -179,8 +188,9 @@ def _wait(console: Console, folders: list[Path]) -> list[Path]:
     """Print the end of each run as it comes; give those that did not end well."""
     waiting, bad = list(folders), []
     while waiting:
+        jobs = ask_cluster(waiting)
         for folder in list(waiting):
-            state = summary(folder)
+            state = summary(folder, jobs=jobs)
             if state.status not in {"queued", "running"}:
                 waiting.remove(folder)
                 bad += [] if state.status == "ok" else [folder]

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from workbench.execution.stopping import LONGEST_SECONDS
+
 _HOW, _CLUSTER = "How it runs", "On a cluster"
 
 
@@ -68,6 +70,7 @@ Timeout = Annotated[
     float | None,
     typer.Option(
         min=0.001,
+        max=LONGEST_SECONDS,
         help="Seconds for each notebook that has no limit of its own.",
         rich_help_panel=_HOW,
     ),
@@ -76,6 +79,7 @@ CellTimeout = Annotated[
     float | None,
     typer.Option(
         min=0.001,
+        max=LONGEST_SECONDS,
         help="Seconds for each cell of notebooks that have no limit of their own.",
         rich_help_panel=_HOW,
     ),

@@ -31,7 +31,9 @@ from workbench.execution.parameters import (
     declared_parameters,
     parse_parameters,
 )
+from workbench.execution.schemas import name_problem
 from workbench.execution.source import notebook_title, read_cells
+from workbench.execution.stopping import LONGEST_SECONDS
 from workbench.files import read_text
 
 CHAIN_KEYS: dict[str, tuple[type, ...]] = {
@@ -48,6 +50,14 @@ STEP_KEYS: dict[str, tuple[type, ...]] = {
     "gpus": (int,),
     "retries": (int,),
 }
+RANGES: dict[str, tuple[float, float]] = {
+    "timeout_s": (0.001, LONGEST_SECONDS),
+    "cell_timeout_s": (0.001, LONGEST_SECONDS),
+    "gpus": (0, 1024),
+    "retries": (0, 1000),
+}
+"""Smallest and largest value of each number of a step."""
+
 NAMES: dict[type, str] = {
     str: "text",
     dict: "a map",
@@ -115,6 +125,8 @@ def read_chain(path: str | Path) -> Chain:
             f"Name a notebook (.ipynb) or a chain (.yaml), relative to {Path.cwd()}."
         )
     if path.suffix == ".ipynb":
+        if problem := name_problem(path.stem):
+            raise NotebookRunError(f"The name of a notebook {problem}, found {path.name!r}.")
         title = notebook_title(read_cells(path)) or path.stem
         return Chain(path, title, (ChainStep(path),))
     document = read_document(read_text(path, error=NotebookRunError))
@@ -166,6 +178,9 @@ class _Check:
             elif not isinstance(entry, known[key]) or isinstance(entry, bool):
                 kind = NAMES[known[key][0]]
                 self.complain((*keys, key), f"must be {kind}, found {entry!r}")
+            elif key in RANGES and not _in_range(entry, RANGES[key]):
+                low, high = RANGES[key]
+                self.complain((*keys, key), f"must be from {low:g} to {high:,}, found {entry!r}")
         return True
 
     def check_steps(self, steps: Any) -> None:
@@ -186,6 +201,8 @@ class _Check:
             return ""
         if not (self.folder / notebook).is_file() or not notebook.endswith(".ipynb"):
             self.complain((*keys, "notebook"), f"there is no notebook {notebook}")
+        if problem := name_problem(Path(notebook).stem):
+            self.complain((*keys, "notebook"), f"the name of a step {problem}, found {notebook!r}")
         if Path(notebook).stem in self.names:
             self.complain((*keys, "notebook"), f"step {Path(notebook).stem!r} is listed twice")
         return Path(notebook).stem
@@ -194,9 +211,16 @@ class _Check:
         needs = step.get("needs") if isinstance(step, dict) else None
         others = [name for name in self.names if name and name != self.names[n]]
         for need in needs if isinstance(needs, list) else []:
-            if need not in others:
+            if not isinstance(need, str):
+                self.complain(("steps", n, "needs"), f"must name steps as text, found {need!r}")
+            elif need not in others:
                 hint = did_you_mean(str(need), others) or f"; known: {', '.join(others) or 'none'}"
                 self.complain(("steps", n, "needs"), f"there is no other step {need!r}{hint}")
+
+
+def _in_range(value: Any, limits: tuple[float, float]) -> bool:
+    """Whether a number lies within limits; NaN lies nowhere."""
+    return bool(limits[0] <= value <= limits[1])
 
 
 def _in_order(steps: list[ChainStep], name: str) -> tuple[ChainStep, ...]:

@@ -141,6 +141,7 @@ def submit(tasks: Iterable[ChainTask], options: ClusterOptions, *, logs: str | P
         NotebookRunError: If a run is wrong, its folder is in use, or the cluster refuses the job.
     """
     tasks = list(tasks)
+    _require_plain(options, [Path(logs), *(Path(task.run_dir) for task in tasks)])
     executor = _executor(options, Path(logs))
     runs = [_queued(task) for task in tasks]
     before = [_swapped(Path(task.run_dir), run) for task, run in zip(tasks, runs, strict=True)]
@@ -162,6 +163,30 @@ def submit(tasks: Iterable[ChainTask], options: ClusterOptions, *, logs: str | P
             value["process"] = process.to_json() if process is not None else None
         write_json(Path(task.run_dir) / "cluster.json", value)
     return [str(job.job_id) for job in jobs]
+
+
+def _require_plain(options: ClusterOptions, paths: Iterable[Path]) -> None:
+    """Refuse what a batch script would read as something else than a path or a value.
+
+    Raises:
+        NotebookRunError: If a path holds "%", which Slurm replaces ("%j"), or any text a line break
+            or another character that is not printed.
+    """
+    texts = {str(path.resolve()): True for path in paths}
+    values = [
+        options.partition,
+        options.account,
+        options.qos,
+        *options.more,
+        *options.more.values(),
+    ]
+    texts |= {str(value): False for value in values if value is not None}
+    for text, is_path in texts.items():
+        if not text.isprintable() or (is_path and "%" in text):
+            raise NotebookRunError(
+                "What is given to a cluster must be printable, and its paths without '%', which "
+                f"Slurm replaces, but one is {text!r}.\nName another folder with --run-dir."
+            )
 
 
 def _handed_over(executor: Any, tasks: list[ChainTask]) -> list[Any]:

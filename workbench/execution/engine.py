@@ -11,17 +11,28 @@ from typing import Any
 import nbformat
 from jupyter_core.utils import ensure_event_loop
 
+from workbench.execution.files import write_text
 from workbench.execution.outcome import CellWatch
 
 with warnings.catch_warnings():
     warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"papermill\..*")
     import papermill
+    import papermill.iorw
+
+    from workbench.execution.client import OutputClient
+
+ATOMIC = "workbench-atomic:"
+"""Before a path: papermill writes there by way of a temporary file."""
 
 AUTOSAVE_SECONDS = 5
 
 
 def execute_cells(
-    node: nbformat.NotebookNode, executed: Path, watch: CellWatch, options: dict[str, Any]
+    node: nbformat.NotebookNode,
+    executed: Path,
+    watch: CellWatch,
+    options: dict[str, Any],
+    stopped_seconds: Callable[[], float],
 ) -> Exception | None:
     """Execute `node`, saving it as it goes, and return what papermill raised instead of raising it.
 
@@ -30,8 +41,30 @@ def execute_cells(
         executed: Where the executed notebook is saved, every few seconds and at the end.
         watch: Told when a cell begins and ends.
         options: More arguments of ``papermill.execute_notebook``: parameters, streams, kernel.
+        stopped_seconds: How long ago the end of the run was asked for; 0 if it was not.
     """
-    return _in_own_loop(lambda: _execute(node, executed, watch, options))
+
+    def complete(client: OutputClient) -> None:
+        logs = Path(options["stderr_file"].name)
+        step = logs.name.removesuffix(".stderr.log")
+        client.overflow = lambda place: logs.with_name(f"{step}.outputs-{place + 1}.jsonl")
+        client.stopped_seconds = stopped_seconds
+        client.left_out = lambda place, sentence: watch.left_out(sentence)
+
+    return _in_own_loop(lambda: _execute(node, executed, watch, {**options, "client": complete}))
+
+
+class _AtomicHandler(papermill.iorw.LocalHandler):
+    """Writes notebooks whole or not at all, where a full disk would leave an empty file."""
+
+    def write(self, buf: str, path: str) -> None:
+        write_text(Path(path.removeprefix(ATOMIC)), buf)
+
+    def pretty_path(self, path: str) -> str:
+        return path.removeprefix(ATOMIC)
+
+
+papermill.iorw.papermill_io.register(ATOMIC, _AtomicHandler())
 
 
 def _execute(
@@ -42,12 +75,12 @@ def _execute(
     try:
         papermill.execute_notebook(
             node,
-            str(executed).replace("{", "{{").replace("}", "}}"),  # papermill formats this path
+            ATOMIC + str(executed).replace("{", "{{").replace("}", "}}"),  # it formats this path
+            engine_name="workbench",
             kernel_name="python3",
             language="python",
             progress_bar=False,
             autosave_cell_every=AUTOSAVE_SECONDS,
-            coalesce_streams=True,
             on_cell_execute=watch.begins,
             on_cell_executed=watch.ended,
             **options,

@@ -5,7 +5,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +19,43 @@ NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 """What the system says when a disk, a quota or a limit is full."""
 
 
+RESERVE = "run.reserve"
+RESERVE_BYTES = 500_000
+"""Room that a run holds back, so that on a full disk it can still write how it ended."""
+
+
 def write_text(target: Path, text: str) -> Path:
-    """Write UTF-8 text atomically and return the path."""
+    """Write UTF-8 text atomically and return the path.
+
+    If the disk is full, the room that the run holds back (`room_reserved`) is given up for it.
+    """
+    try:
+        return _written(target, text)
+    except OSError as error:
+        reserves = [folder / RESERVE for folder in (target.parent, target.parent.parent)]
+        there = [path for path in reserves if path.is_file() and not path.is_symlink()]
+        if error.errno not in NO_ROOM or not there:
+            raise
+        there[0].unlink(missing_ok=True)
+        return _written(target, text)
+
+
+def _written(target: Path, text: str) -> Path:
     with whole_file(target) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return target
+
+
+@contextmanager
+def room_reserved(folder: Path) -> Iterator[None]:
+    """Hold some room of the disk back during the block, for `write_text` on a full disk."""
+    reserve = folder / RESERVE
+    with suppress(OSError), whole_file(reserve) as temporary:
+        temporary.write_bytes(bytes(RESERVE_BYTES))
+    try:
+        yield
+    finally:
+        reserve.unlink(missing_ok=True)
 
 
 def write_json(target: Path, value: Any) -> Path:

@@ -8,7 +8,6 @@ import contextlib
 import logging
 import os
 import re
-import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,21 +18,21 @@ from typing import IO, TYPE_CHECKING, Any
 from workbench.errors import NotebookRunError
 from workbench.execution.artifacts import STEP_VARIABLE, read_outputs
 from workbench.execution.devices import energy_used, gpus
-from workbench.execution.files import write_text
+from workbench.execution.files import NO_ROOM, write_text
 from workbench.execution.html import notebook_html
 from workbench.execution.lock import HEARTBEAT_SECONDS
 from workbench.execution.outcome import CellWatch, outcome
 from workbench.execution.parameters import check_parameters, declared_parameters
 from workbench.execution.provenance import provenance
-from workbench.execution.records import StepRecord, now, record_or_reason
+from workbench.execution.records import Failure, StepRecord, now, record_or_reason
 from workbench.execution.removal import other_names, remove_inside, require_own_places
 from workbench.execution.source import code_hash, notebook_title, read_cells
-from workbench.execution.stopping import Limits, Stopper, end_orphan
+from workbench.execution.stopping import ENDING, Limits, Stopper, end_orphan
 
 if TYPE_CHECKING:
     from workbench.execution.kernels import KernelControl
 
-SENT_TO_ALL = {-signal.SIGTERM, -signal.SIGINT}
+SENT_TO_ALL = {-number for number in ENDING}
 HEARSAY_SECONDS = 2.0
 """A scheduler ends all processes of a job at once: the kernel may be gone before we hear of it."""
 
@@ -87,7 +86,7 @@ def run_job(job: Job, stopper: Stopper) -> StepRecord:
     with _logs(job.run_dir, record) as (stdout, stderr):
         variables = {STEP_VARIABLE: job.step, **job.environment}
         control = KernelControl(variables, stderr, job.notebook.parent.resolve())
-        with stopper.holding(control), _heartbeat(job, record):
+        with stopper.holding(control), _heartbeat(job, record), _failing_if_full(record):
             _execute(job, record, control, stdout, stderr)
     record.finished, record.wall_seconds = now(), round(time.monotonic() - started, 3)
     record.energy_joules = energy_used(counters, gpus())
@@ -95,6 +94,21 @@ def run_job(job: Job, stopper: Stopper) -> StepRecord:
         record.made = sorted(other_names(job.run_dir))
     _finish(job, record)
     return record
+
+
+@contextlib.contextmanager
+def _failing_if_full(record: StepRecord) -> Iterator[None]:
+    """Let a step fail for which there is no more room; its record is then written all the same."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        last = record.cells[-1] if record.cells else None
+        if last is not None and last.status == "running":
+            last.status = "failed"
+        what = f"there was no room left to write {error.filename or record.log} ({error.strerror})"
+        record.status, record.failure = "failed", Failure("OSError", what, last)
 
 
 @contextlib.contextmanager
@@ -212,15 +226,19 @@ def _execute(
     try:
         with limits:
             watch = CellWatch(node, record, began, limits.cell_ended)
-            error = execute_cells(node, job.run_dir / record.executed, watch, options)
+            executed = job.run_dir / record.executed
+            error = execute_cells(node, executed, watch, options, control.stopped_seconds)
     finally:
+        kernel_is_gone = control.is_gone()
         record.exit_code = control.close()
     if record.exit_code in SENT_TO_ALL:
         control.await_reason(HEARSAY_SECONDS)
     stderr.write(ANSI.sub("", "\n".join(getattr(error, "traceback", []))))
     record.signal = control.signal
     seconds = {"timeout": job.timeout_s, "cell timeout": job.cell_timeout_s}
-    record.status, record.failure = outcome(record, error, control.reason, seconds)
+    record.status, record.failure = outcome(
+        record, error, control.reason, seconds, kernel_is_gone=kernel_is_gone
+    )
 
 
 def _finish(job: Job, record: StepRecord) -> None:

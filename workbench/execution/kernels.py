@@ -22,7 +22,9 @@ from jupyter_client.manager import AsyncKernelManager
 
 from workbench.execution.processes import ProcessIdentity
 
-GRACE_SECONDS = 5.0
+LAUNCHER = Path(__file__).with_name("kernel_launcher.py")
+
+GRACE_SECONDS = 3.0
 """Time between interrupting a kernel, so that it can clean up, and killing it."""
 
 SOCKET_FOLDER_LENGTH = 60
@@ -41,6 +43,7 @@ class KernelControl:
         self.cwd = cwd
         self.reason: str | None = None
         self.signal: int | None = None
+        self._stopped_at: float | None = None
         self._process: _Process | None = None
         self._killer: threading.Timer | None = None
         base = tempfile.gettempdir()
@@ -76,6 +79,7 @@ class KernelControl:
             self._send(signal.SIGKILL)
             return
         self.reason, self.signal = reason, signal_number
+        self._stopped_at = time.monotonic()
         self._killer = threading.Timer(GRACE_SECONDS, self._send, [signal.SIGKILL])
         self._killer.daemon = True
         self._killer.start()
@@ -86,6 +90,14 @@ class KernelControl:
         deadline = time.monotonic() + seconds
         while self.reason is None and time.monotonic() < deadline:
             time.sleep(0.05)
+
+    def stopped_seconds(self) -> float:
+        """Time since the end was asked for; 0 if it was not."""
+        return 0.0 if self._stopped_at is None else time.monotonic() - self._stopped_at
+
+    def is_gone(self) -> bool:
+        """Whether a kernel was started and has ended."""
+        return self._process is not None and self._process.has_ended()
 
     def close(self) -> int | None:
         """End whatever is left of the kernel and the processes it started.
@@ -119,7 +131,7 @@ class _OwnKernelManager(AsyncKernelManager):
     @property
     def kernel_spec(self) -> KernelSpec:
         return KernelSpec(
-            argv=[sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+            argv=[sys.executable, str(LAUNCHER), "-f", "{connection_file}"],
             display_name="Python 3",
             language="python",
         )
@@ -145,6 +157,10 @@ class _Process:
         pid = provisioner.process.pid
         self.identity = ProcessIdentity.of(pid)
         self._popen = provisioner.process
+
+    def has_ended(self) -> bool:
+        """Whether it has ended by now."""
+        return self._popen.poll() is not None
 
     def exit_code(self) -> int | None:
         """Wait for the end; None if the process is in no state to tell."""

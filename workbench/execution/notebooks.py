@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import NotebookRunError
-from workbench.execution.files import require_writable, told_when_full
+from workbench.execution.files import require_writable, room_reserved, told_when_full
 from workbench.execution.jobs import CellCallback, Job, run_job
 from workbench.execution.lock import run_lock
 from workbench.execution.parameters import check_parameters
 from workbench.execution.records import Failure, StepRecord
-from workbench.execution.stopping import Stopper, stop_on_signals
+from workbench.execution.stopping import Stopper, require_limit, stop_on_signals
 
 
 def run_notebook(
@@ -56,9 +56,16 @@ def run_notebook(
         on_cell=on_cell,
     )
     check_parameters(notebook, job.parameters)  # a wrong one is told before a folder is made
+    require_limit("timeout_s", timeout_s)
+    require_limit("cell_timeout_s", cell_timeout_s)
     require_writable(folder)
     stopper = Stopper()
-    with told_when_full(folder), run_lock(folder), stop_on_signals(stopper):
+    with (
+        told_when_full(folder),
+        run_lock(folder),
+        room_reserved(folder),
+        stop_on_signals(stopper),
+    ):
         record = run_job(job, stopper)
     if record.signal is not None:
         raise SystemExit(128 + record.signal)

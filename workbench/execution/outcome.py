@@ -47,12 +47,19 @@ class CellWatch:
         current.status = "ok" if content["status"] == "ok" else "failed"
         self.on_end()
 
+    def left_out(self, sentence: str) -> None:
+        """Note what the executed notebook does not hold of the output of the latest cell."""
+        if self.record.cells:
+            self.record.cells[-1].left_out = sentence
+
 
 def outcome(
     record: StepRecord,
     error: Exception | None,
     stopped: str | None,
     limits: Mapping[str, float | None],
+    *,
+    kernel_is_gone: bool,
 ) -> tuple[Status, Failure | None]:
     """Decide the status from what this process saw.
 
@@ -61,6 +68,7 @@ def outcome(
         error: What papermill raised, if it did.
         stopped: Why we ended the kernel: ``timeout``, ``cell timeout``, ``killed``, or None.
         limits: Seconds of the two time limits that were set, for the message.
+        kernel_is_gone: Whether the kernel had ended before we ended it.
 
     Returns:
         The status; and where and why it stopped, None if it ran to its end.
@@ -82,7 +90,8 @@ def outcome(
         rest = record.code_cells - len(good)
         message = f"the notebook left early, without {rest} of its {record.code_cells} code cells"
         return "failed", Failure("SystemExit", message, last)
-    if isinstance(error, RuntimeError | TimeoutError):  # as nbclient says that a kernel is gone
+    died = type(error).__name__ == "DeadKernelError" or "died" in str(error)
+    if kernel_is_gone and isinstance(error, RuntimeError) and died:  # as nbclient says it
         return "dead_kernel", Failure("dead kernel", _death(record.exit_code, error), last)
     name = str(getattr(error, "ename", type(error).__name__))
     return "failed", Failure(name, _first_line(getattr(error, "evalue", error)), last)

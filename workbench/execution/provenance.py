@@ -4,7 +4,7 @@ import hashlib
 import os
 import platform
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -15,6 +15,8 @@ from workbench.execution.devices import gpus
 from workbench.files import sha256_of
 
 PACKAGE = Path(workbench.__file__).parent
+STATUS = ("--porcelain", "--untracked-files=no", "--ignore-submodules=all")
+
 DISTRIBUTION = "spectral-workbench"
 
 
@@ -31,7 +33,7 @@ def provenance(notebook: Path) -> dict[str, Any]:
         ``device``, ``driver``, ``host``, ``cores``.
     """
     commit = commit_of(notebook.parent)
-    changes = _git(notebook.parent, "status", "--porcelain", "--untracked-files=no")
+    changes = _git(notebook.parent, "status", *STATUS)
     lock = PACKAGE.parent / "requirements.lock"
     return {
         "commit": commit,
@@ -117,14 +119,47 @@ def driver() -> str | None:
     return next((gpu.driver for gpu in gpus()), None)
 
 
+GIT = (
+    *("git", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"),
+    *("-c", "protocol.allow=never", "-c", "core.pager=cat", "-c", "core.untrackedCache=false"),
+)
+"""git, which asks no program that the configuration of a repository names."""
+
+OWN_FILTERS = r"^filter\..*\.(clean|smudge|process|required)$"
+
+
 def _git(folder: Path, *arguments: str) -> str | None:
+    """What git answers; None outside git, or if it cannot be asked.
+
+    A repository may be a stranger's. Its configuration can name programs that git runs while it
+    compares files (a file monitor, hooks, filters), or to fetch what is missing; none of them is.
+    """
+    filters = _answer(folder, "config", "--show-scope", "--name-only", "--get-regexp", OWN_FILTERS)
+    own = [line.split("\t", 1)[1] for line in (filters or "").splitlines() if _is_own(line)]
+    unset = [part for key in own for part in ("-c", f"{key}={_harmless(key)}")]
+    return _answer(folder, *arguments, before=unset)
+
+
+def _is_own(line: str) -> bool:
+    """Whether a line of ``git config --show-scope`` comes from the repository itself."""
+    return line.split("\t", 1)[0] in {"local", "worktree"} and "\t" in line
+
+
+def _harmless(key: str) -> str:
+    return "false" if key.endswith(".required") else ""
+
+
+def _answer(folder: Path, *arguments: str, before: Sequence[str] = ()) -> str | None:
+    environment = {"GIT_OPTIONAL_LOCKS": "0", "GIT_NO_LAZY_FETCH": "1", "GIT_TERMINAL_PROMPT": "0"}
     try:
         answer = subprocess.run(
-            ["git", "-C", str(folder), *arguments],
+            [*GIT, *before, "-C", str(folder), *arguments],
             capture_output=True,
             text=True,
+            errors="replace",
             timeout=20,
             check=True,
+            env={**os.environ, **environment},
         )
     except (subprocess.SubprocessError, OSError):
         return None

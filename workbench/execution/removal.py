@@ -16,6 +16,7 @@ from pathlib import Path
 
 from workbench.errors import NotebookRunError
 from workbench.execution.artifacts import read_outputs
+from workbench.execution.files import RESERVE
 from workbench.execution.opening import step_names
 from workbench.execution.records import read_record
 from workbench.execution.schemas import StoredSweep, read_stored
@@ -26,6 +27,8 @@ PLACES = ("records", "logs", "notebooks", "tables", "figures", "maps", "metrics"
 
 OWN_FILES = (
     *("run.json", "index.html", "run.lock", "holder.json", "cluster.json", "sweep.json"),
+    RESERVE,
+    "run.reserve",
     *("compared_with_*.html", "compared_with_*_patches/*.html"),
     *("cluster/*.pkl", "cluster/*.out", "cluster/*.err", "cluster/*.sh"),
 )

@@ -24,6 +24,9 @@ from workbench.execution.report_style import STYLE
 THUMBNAIL_WIDTH = 520
 """Pixels; drawn at about half of it, so that it is sharp on dense screens."""
 
+TAIL_BYTES = 20_000
+"""Of a log, where the reason of a failure is looked for."""
+
 GOOD = {"ok", "unchanged"}
 IDLE = {"skipped", "running", "queued", "would run"}
 WORDS = {"dead_kernel": "dead kernel", "unchanged": "ok, unchanged"}
@@ -144,12 +147,18 @@ def _alert(step: StepRecord, run_dir: Path) -> str:
     if step.failure is None:
         return ""
     path = run_dir / step.log
-    lines = (
-        path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []
-    )
+    lines = last_text(path).splitlines() if path.is_file() else []
     tail = f"<pre>{html_text(chr(10).join(lines[-8:]))}</pre>" if lines else ""
     sentence = html_text(step.failure.sentence(step.step))
     return f'<div class="alert" role="alert"><p>{sentence}</p>{tail}</div>'
+
+
+def last_text(path: Path, size: int = TAIL_BYTES) -> str:
+    """The end of a file that may be very large, as text."""
+    with path.open("rb") as file:
+        end = file.seek(0, 2)
+        file.seek(max(0, end - size))
+        return file.read().decode("utf-8", errors="replace")
 
 
 def _figures(artifacts: Iterable[dict[str, Any]], run_dir: Path) -> str:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from workbench.errors import NotebookRunError
 from workbench.execution.chain import Chain, ChainStep, read_chain, step_parameters
 from workbench.execution.devices import gpus as visible_gpus
-from workbench.execution.files import require_writable, told_when_full
+from workbench.execution.files import require_writable, room_reserved, told_when_full
 from workbench.execution.jobs import CellCallback, Job, run_dir_parameter, run_job
 from workbench.execution.lock import run_lock
 from workbench.execution.notebooks import failure_message
@@ -27,7 +27,7 @@ from workbench.execution.resume import inputs_of, reason_to_run
 from workbench.execution.schedule import Schedule
 from workbench.execution.slots import Slots, Ticket
 from workbench.execution.source import code_hash, read_cells
-from workbench.execution.stopping import Stopper, stop_on_signals
+from workbench.execution.stopping import Stopper, require_limit, stop_on_signals
 from workbench.execution.writing import RunWriter
 
 Tell = Callable[[StepNote], None]
@@ -54,6 +54,15 @@ class RunOptions:
 
     retries: int = 0
     """How often a step runs again if its kernel dies, unless it says so itself."""
+
+    def __post_init__(self) -> None:
+        require_limit("timeout_s", self.timeout_s)
+        require_limit("cell_timeout_s", self.cell_timeout_s)
+        if self.retries < 0 or self.jobs < 1:
+            raise NotebookRunError(
+                f"A run must have at least 1 job and 0 retries, found jobs={self.jobs}, "
+                f"retries={self.retries}."
+            )
 
 
 def run_chain(
@@ -206,9 +215,9 @@ class ChainRun:
             NotebookRunError: If the folder cannot be written or is in use, or the disk is full.
         """
         require_writable(self.run_dir)
-        with told_when_full(self.run_dir), run_lock(self.run_dir):
+        with told_when_full(self.run_dir), run_lock(self.run_dir), room_reserved(self.run_dir):
             run = self._new_record()
-            writer = RunWriter(run, self.run_dir, self.chain.path)
+            writer = RunWriter(run, self.run_dir, self.chain)
             schedule = Schedule(
                 self.chain,
                 slots,
@@ -218,10 +227,13 @@ class ChainRun:
                 ended=writer.save,
                 order=order,
             )
-            records = schedule.run()
+            with writer.ending_if_full():
+                records = schedule.run()
             bad = [r for r in records.values() if r.status not in {"ok", "skipped"}]
             killed = self.stopper.reason is not None
-            writer.end(records, bad[0].status if bad else "killed" if killed else "ok")
+            status = bad[0].status if bad else "killed" if killed else "ok"
+            with writer.ending_if_full():
+                writer.end(records, status)
         return run
 
     def raise_if_bad(self, run: RunRecord) -> None:

@@ -46,6 +46,23 @@ def is_plain_name(name: str) -> bool:
     return bool(name) and not set(name) & {"/", "\\", "\0"} and name not in {".", ".."}
 
 
+LONGEST_NAME = 200
+"""Bytes; file names may have 255, and ours add to a step's name."""
+
+
+def name_problem(name: str) -> str:
+    """Why a name cannot be that of a run or a step, as the end of a sentence; empty if it can."""
+    if not is_plain_name(name):
+        return "must be one part of a path, without '/' and not '..'"
+    if not all(c == " " or c.isprintable() for c in name):
+        return "must hold no line breaks, control characters or marks that turn the writing"
+    if name != name.strip() or name.startswith(("-", ".")):
+        return "must not begin with '-' or '.', nor begin or end with a space"
+    if len(name.encode()) > LONGEST_NAME:
+        return f"must have at most {LONGEST_NAME} bytes"
+    return ""
+
+
 def _plain(name: str) -> str:
     if not is_plain_name(name):
         raise ValueError("must be a plain name, without '/' and not '..'")

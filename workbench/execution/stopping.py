@@ -6,13 +6,24 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from types import FrameType
 from typing import Protocol
 
+from workbench.errors import NotebookRunError
 from workbench.execution.processes import ProcessIdentity
+
+ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
+"""What a scheduler, Ctrl-C, a closed terminal and Ctrl-\\ send."""
 
 ORPHAN_SECONDS = 5.0
 """Time that a killed kernel is given to be gone."""
+
+LONGEST_SECONDS = 366 * 24 * 3600
+"""A year; timers of the system take no more than some hundred."""
+
+KERNELS = {"kernel_launcher.py", "ipykernel_launcher"}
+"""What the command line of a kernel holds: of this version, and of earlier ones."""
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +67,9 @@ class Stopper:
 
 @contextlib.contextmanager
 def stop_on_signals(stopper: Stopper) -> Iterator[None]:
-    """Let SIGTERM and SIGINT end the kernels in order, instead of us at once.
+    """Let `ENDING` signals end the kernels in order, instead of us at once.
+
+    One that is ignored, as SIGHUP is under nohup, stays ignored.
 
     Only the main thread can take signals; in any other thread nothing changes.
     """
@@ -67,12 +80,26 @@ def stop_on_signals(stopper: Stopper) -> Iterator[None]:
     def stop(number: int, frame: FrameType | None) -> None:
         stopper.stop("killed", number)
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    heard = [number for number in ENDING if signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, stop) for number in heard}
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def require_limit(name: str, seconds: float | None) -> None:
+    """Refuse a time limit that is no time.
+
+    Raises:
+        NotebookRunError: If it is not above 0 s and at most a year, or no number.
+    """
+    if seconds is not None and not 0 < seconds <= LONGEST_SECONDS:
+        raise NotebookRunError(
+            f"{name} must be above 0 and at most {LONGEST_SECONDS:,} s (a year), found {seconds!r}."
+            "\nLeave it out for no limit."
+        )
 
 
 class Limits:
@@ -149,4 +176,4 @@ def end_orphan(kernel: ProcessIdentity | int | None, step: str) -> bool:
 
 def is_kernel(command: list[str]) -> bool:
     """Whether a command line is that of a kernel which this package starts."""
-    return any("ipykernel_launcher" in part for part in command)
+    return any(Path(part).name in KERNELS for part in command)

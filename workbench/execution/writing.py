@@ -1,11 +1,22 @@
 """The record and the report of a run while it goes on: written when there is something to say."""
 
+import contextlib
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from workbench.errors import WorkbenchError
+from workbench.execution.chain import Chain, ChainStep
+from workbench.execution.files import NO_ROOM
 from workbench.execution.provenance import provenance
-from workbench.execution.records import RunRecord, Status, StepRecord, now, same_as_written
+from workbench.execution.records import (
+    RunRecord,
+    Status,
+    StepRecord,
+    now,
+    read_record,
+    same_as_written,
+)
 from workbench.execution.report import write_report
 
 
@@ -18,10 +29,10 @@ class RunWriter:
     Args:
         run: Record of the run.
         run_dir: Its folder.
-        chain: The chain's file; its repository gives the commit.
+        chain: The chain; the repository of its file gives the commit.
     """
 
-    def __init__(self, run: RunRecord, run_dir: Path, chain: Path) -> None:
+    def __init__(self, run: RunRecord, run_dir: Path, chain: Chain) -> None:
         self.run, self.run_dir, self.chain = run, run_dir, chain
         self._started = time.monotonic()
         self._begun = False
@@ -31,7 +42,8 @@ class RunWriter:
         """Write that it runs, unless that is written."""
         if not self._begun:
             self._begun = True
-            self.run.provenance = provenance(self.chain)
+            self.run.provenance = provenance(self.chain.path)
+            self.run.steps = self._every_step({})
             self.run.write(self.run_dir)
 
     def first_turn(self) -> None:
@@ -41,8 +53,8 @@ class RunWriter:
             self._started, self.run.started = time.monotonic(), now()
 
     def save(self, records: Mapping[str, StepRecord]) -> None:
-        """Write what has become of the steps so far."""
-        self.run.steps = list(records.values())
+        """Write what has become of the steps so far; the others stand as they were."""
+        self.run.steps = self._every_step(records)
         self.run.wall_seconds = round(time.monotonic() - self._started, 3)
         self.run.write(self.run_dir)
         write_report(self.run, self.run_dir)
@@ -56,3 +68,26 @@ class RunWriter:
             self.begin()
             self.save(records)
         self.run.wall_seconds = round(time.monotonic() - self._started, 3)
+
+    @contextlib.contextmanager
+    def ending_if_full(self) -> Iterator[None]:
+        """Where there is no more room for the report, write at least that the run has failed."""
+        try:
+            yield
+        except OSError as error:
+            if error.errno in NO_ROOM:
+                self.run.status, self.run.finished = "failed", now()
+                self.run.steps = self._every_step({})
+                with contextlib.suppress(OSError):
+                    self.run.write(self.run_dir)
+            raise
+
+    def _every_step(self, records: Mapping[str, StepRecord]) -> list[StepRecord]:
+        return [records.get(step.name) or self._as_it_stood(step) for step in self.chain.steps]
+
+    def _as_it_stood(self, step: ChainStep) -> StepRecord:
+        """The record of a step that has not been run or settled yet in this run."""
+        with contextlib.suppress(WorkbenchError):
+            if (record := read_record(self.run_dir, step.name)) is not None:
+                return record
+        return StepRecord(step.name, str(step.notebook), "queued", "not begun")
