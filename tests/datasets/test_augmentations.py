@@ -1,6 +1,5 @@
 """Views against naive crops, flips and blurs; nothing clipped; the same views in every grouping."""
 
-import math
 from dataclasses import replace
 
 import numpy as np
@@ -50,20 +49,124 @@ def test_standardised_data_are_not_clipped():
     assert torch.equal(view.flatten(1).sort().values, batch.flatten(1).sort().values)
 
 
-@pytest.mark.parametrize("size", [9, 16, 40])
-def test_a_box_is_resized_as_torch_does(size):
+def naive_axis(start, length, size, pixels):
+    """Weights (size, pixels) by the definition: a triangle around each place of the view."""
+    weight = np.zeros((size, pixels))
+    for k in range(size):
+        at = start + (k + 0.5) * length / size - 0.5
+        reach = max(1.0, length / size)
+        for p in range(pixels):
+            weight[k, p] = max(0.0, 1 - abs(at - p) / reach)
+        weight[k] /= weight[k].sum()
+    return weight
+
+
+@pytest.mark.parametrize("size", [5, 9, 16, 40])
+def test_a_box_is_resized_by_the_definition_wherever_it_lies(size):
     options = ViewOptions(crop=(0.1, 1.0), turn=0.5)
     images = torch.randn(8, 3, 20, 28, generator=seeded())
     drawn = draw_view(options, 8, torch.linspace(0, 1, 3), (20, 28), seeded(2))
+    assert (drawn.box % 1 > 0).any()
     found = resample_all(images, drawn, size)
     for b in range(8):
         top, left, h, w = drawn.box[b].tolist()
-        box = images[b : b + 1, :, top : top + h, left : left + w]
-        want = F.interpolate(box, (size, size), mode="bilinear", antialias=True)
-        for axis, flipped in zip((2, 3), drawn.flip[b].tolist(), strict=True):
+        rows, columns = naive_axis(top, h, size, 20), naive_axis(left, w, size, 28)
+        want = torch.from_numpy(rows @ images[b].double().numpy() @ columns.T).float()
+        for axis, flipped in zip((1, 2), drawn.flip[b].tolist(), strict=True):
             want = want.flip(axis) if flipped else want
-        want = want.rot90(int(drawn.quarter_turns[b]), (2, 3))
-        torch.testing.assert_close(found[b], want[0], rtol=1e-4, atol=1e-5)
+        want = want.rot90(int(drawn.quarter_turns[b]), (1, 2))
+        torch.testing.assert_close(found[b], want, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [7, 12, 20, 33])
+def test_the_whole_image_is_resized_as_torch_does(size):
+    images = torch.randn(2, 3, 20, 20, generator=seeded())
+    (found,) = ViewPipeline([replace(PLAIN, size=size)])(images, seeded())
+    want = F.interpolate(images, (size, size), mode="bilinear", antialias=True)
+    torch.testing.assert_close(found, want, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("flips", "turn"), [((0, 0), 0), ((1, 0), 1), ((0, 1), 2), ((1, 1), 3)])
+def test_a_box_of_whole_pixels_is_copied_exactly(flips, turn):
+    images = torch.randn(1, 3, 20, 28, generator=seeded())
+    plain = draw_view(PLAIN, 1, torch.zeros(3), (20, 28), seeded())
+    for top, left in ((0, 0), (3, 8), (12, 20)):
+        drawn = replace(
+            plain,
+            box=torch.tensor([[top, left, 8.0, 8.0]], dtype=torch.float64),
+            flip=torch.tensor([flips]).bool(),
+            quarter_turns=torch.tensor([turn]),
+        )
+        want = images[0, :, top : top + 8, left : left + 8]
+        want = want.flip([axis + 1 for axis in (0, 1) if flips[axis]]).rot90(turn, (1, 2))
+        piece, moved = cut_out(images[0], drawn, 8)
+        assert torch.equal(resample_one(piece, moved, 8), want)
+        torch.testing.assert_close(resample_all(images, drawn, 8)[0], want, rtol=0, atol=1e-5)
+
+
+def test_a_ramp_shows_where_a_box_lies_to_a_fraction_of_a_pixel():
+    """Of an image whose value is its place, the view's value is the place that it shows."""
+    y, x = torch.meshgrid(torch.arange(40.0), torch.arange(40.0), indexing="ij")
+    plain = draw_view(PLAIN, 1, torch.zeros(2), (40, 40), seeded())
+    for top, left, h, w, size, near in (
+        (7.3, 9.8, 5.1, 6.7, 8, 1e-4),
+        (11.25, 3.5, 20.0, 24.5, 6, 0.05),  # averages over whole pixels
+    ):
+        drawn = replace(plain, box=torch.tensor([[top, left, h, w]], dtype=torch.float64))
+        found = resample_all(torch.stack([y, x])[None], drawn, size)[0]
+        along = (torch.arange(size) + 0.5) / size
+        torch.testing.assert_close(found[0, :, 0], top + along * h - 0.5, rtol=0, atol=near)
+        torch.testing.assert_close(found[1, 0], left + along * w - 0.5, rtol=0, atol=near)
+
+
+def boxes_of_torchvision(scale, ratio, count, side=5000):
+    """Boxes of a large image, whose rounding does not matter, in shares of its side."""
+    from torchvision.transforms import RandomResizedCrop
+
+    torch.manual_seed(0)
+    image = torch.empty(1, side, side)
+    boxes = [RandomResizedCrop.get_params(image, list(scale), list(ratio)) for _ in range(count)]
+    return torch.tensor(boxes).double() / side
+
+
+@pytest.mark.parametrize("side", [8, 16, 64])
+@pytest.mark.parametrize(
+    ("scale", "ratio"),
+    [((0.2, 1.0), (3 / 4, 4 / 3)), ((0.08, 1.0), (3 / 4, 4 / 3)), ((0.05, 0.4), (0.5, 2.0)),
+     ((0.6, 1.0), (0.5, 2.0))],
+)  # fmt: skip
+def test_boxes_of_small_patches_are_distributed_as_torchvisions_of_large_images(side, scale, ratio):
+    scipy_stats = pytest.importorskip("scipy.stats")
+    want = boxes_of_torchvision(scale, ratio, 3000)
+    options = ViewOptions(crop=scale, ratio=ratio)
+    found = draw_view(options, 3000, torch.zeros(1), (side, side), seeded(5)).box / side
+    told = {
+        "area": lambda b: b[:, 2] * b[:, 3],
+        "ratio": lambda b: b[:, 3] / b[:, 2],
+        "top": lambda b: b[:, 0],
+        "left": lambda b: b[:, 1],
+        "centre": lambda b: b[:, 0] + b[:, 2] / 2,
+    }
+    for name, of in told.items():
+        p = scipy_stats.ks_2samp(of(want).numpy(), of(found).numpy()).pvalue
+        assert p > 1e-3, f"{name}: p = {p:.2g}"
+
+
+def test_a_box_that_never_fits_is_the_largest_central_one():
+    options = ViewOptions(crop=(0.999, 1.0), ratio=(2.0, 2.0))
+    box = draw_view(options, 5, torch.zeros(1), (10, 12), seeded()).box
+    want = torch.tensor([2.0, 0.0, 6.0, 12.0], dtype=torch.float64)
+    torch.testing.assert_close(box, want.expand(5, 4))
+
+
+def test_what_is_no_number_spreads_to_the_pixels_around_it_only():
+    images = torch.randn(1, 2, 16, 16, generator=seeded())
+    images[0, 1, 8, 8] = torch.nan
+    plain = draw_view(PLAIN, 1, torch.zeros(2), (16, 16), seeded())
+    drawn = replace(plain, box=torch.tensor([[3.3, 3.3, 10.0, 10.0]], dtype=torch.float64))
+    found = resample_one(*cut_out(images[0], drawn, 12), 12)
+    assert 0 < int(found[1].isnan().sum()) <= 9
+    assert found[0].isfinite().all()
 
 
 @pytest.mark.parametrize("size", [16, 32])  # pixels are averaged, or read between
@@ -75,7 +178,7 @@ def test_both_ways_of_resampling_agree_with_blur(size):
     together = resample_all(images, drawn, size)
     for b in range(10):
         one = drawn.rows(slice(b, b + 1))
-        alone = resample_one(cut_out(images[b], one), one, size)
+        alone = resample_one(*cut_out(images[b], one, size), size)
         torch.testing.assert_close(together[b], alone, rtol=1e-4, atol=1e-5)
 
 
@@ -90,15 +193,16 @@ def test_blur_is_a_gaussian_of_the_drawn_width():
 
 def test_boxes_have_the_drawn_share_and_lie_inside():
     options = ViewOptions(crop=(0.2, 0.9))
-    box = draw_view(options, 2000, torch.zeros(1), (100, 100), seeded()).box
-    top, left, h, w = box.T
-    share, ratio = h * w / 1e4, w / h
-    assert (share > 0.19).all()
-    assert (share < 0.92).all()
-    assert math.isclose(float(share.mean()), 0.55, abs_tol=0.02)
-    assert ratio.min() > 0.72
-    assert ratio.max() < 1.38
-    assert ((top >= 0) & (left >= 0) & (top + h <= 100) & (left + w <= 100)).all()
+    for height, width in ((100, 100), (8, 8), (7, 12)):
+        box = draw_view(options, 2000, torch.zeros(1), (height, width), seeded()).box
+        top, left, h, w = box.T
+        share, ratio = h * w / (height * width), w / h
+        assert float(share.min()) >= 0.2
+        assert float(share.max()) <= 0.9 + 1e-9
+        assert ratio.min() > 0.75 - 1e-9
+        assert ratio.max() < 4 / 3 + 1e-9
+        assert ((top >= 0) & (left >= 0)).all()
+        assert ((top + h <= height + 1e-9) & (left + w <= width + 1e-9)).all()
 
 
 def test_jitter_is_a_smooth_factor_on_the_reflectance():

@@ -1,9 +1,13 @@
 """Files with the exact names and shapes of the published ones, and files that must be refused."""
 
 import argparse
+import collections
+import datetime
 import os
+import pathlib
 import pickle
 
+import numpy as np
 import pytest
 import torch
 from lightly.models.modules import MaskedVisionTransformerTIMM
@@ -331,3 +335,59 @@ def test_a_generated_embedding_keeps_its_own(tmp_path):
     )
     assert all(name.startswith("patch_embed.") for name in report.missing)
     assert set(report.unexpected) == {"patch_embed.proj.weight", "patch_embed.proj.bias"}
+
+
+HARMLESS = {
+    "command line": argparse.Namespace(lr=np.float32(0.1), out=pathlib.Path("/runs")),
+    "float64": np.float64(1), "float16": np.float16(1), "int64": np.int64(1), "bool": np.bool_(1),
+    "complex": np.complex64(1j), "text": np.str_("a"), "day": np.datetime64("2020-01-01"),
+    "array": np.zeros((2, 3), np.float32), "texts": np.array(["a", "bb"]), "dtype": np.dtype("u2"),
+    "counts": collections.Counter("aab"), "lists": collections.defaultdict(list, {"a": [1]}),
+    "time": datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC), "set": {1, 2}, "slice": slice(1, 2),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HARMLESS)
+def test_values_beside_the_weights_do_not_hinder(tmp_path, name):
+    source, encoder = tiny(1), tiny(2)
+    path = saved(tmp_path, {"state_dict": source.state_dict(), "beside": HARMLESS[name]})
+    assert load_published_weights(encoder, path).missing == ()
+    require_same(encoder, source)
+
+
+@pytest.mark.parametrize("container", [(), ("model",), ("net", "weights"), ("ema", "state_dict")])
+@pytest.mark.parametrize(
+    "prefix",
+    ["model.backbone.", "_orig_mod.", "module.", "module._orig_mod.", "net.trunk.",
+     "model._orig_mod.encoder_q.", "_fsdp_wrapped_module.encoder.", "lightning.model.encoder."],
+)  # fmt: skip
+def test_any_prefix_and_any_table_are_found(tmp_path, prefix, container):
+    source, encoder = tiny(1), tiny(2)
+    content = under(prefix, source.state_dict()) | {"head.weight": torch.zeros(2, 2)}
+    for name in reversed(container):
+        content = {name: content, "epoch": 3}
+    report = load_published_weights(encoder, saved(tmp_path, content))
+    assert report.missing == ()
+    require_same(encoder, source)
+
+
+def test_names_within_the_encoder_that_a_compiler_wrapped_are_found(tmp_path):
+    source, encoder = tiny(1), tiny(2)
+    state = {n.replace("blocks.", "blocks._orig_mod."): v for n, v in source.state_dict().items()}
+    load_published_weights(encoder, saved(tmp_path, state))
+    require_same(encoder, source)
+
+
+def test_the_network_that_is_used_afterwards_comes_first_behind_any_wrapper(tmp_path):
+    query, key, encoder = tiny(1), tiny(2), tiny(3)
+    content = under("model.encoder_k.", key.state_dict())
+    content |= under("model.encoder_q.", query.state_dict())
+    load_published_weights(encoder, saved(tmp_path, content))
+    require_same(encoder, query)
+
+
+def test_a_protocol_that_cannot_be_read_safely_is_named(tmp_path):
+    path = tmp_path / "weights.pth"
+    torch.save(tiny(1).state_dict(), path, pickle_protocol=4)
+    with pytest.raises(ModelError, match="its pickle is of another protocol"):
+        load_published_weights(tiny(2), path)

@@ -102,9 +102,10 @@ def pretrain(
         data = data.only(read_text(split, error=TrainingError).split())
     shown = _shown(data, positives, seed)
     made = _encoder(encoder, data, _values(encoder_options), seed)
-    options = {**chosen.options, **_values(method_options)}
+    if method_options:
+        chosen = chosen.with_options(**_values(method_options))
     try:
-        module = methods.METHODS[method](made, **options)
+        module = chosen.build(made)
     except TypeError as error:
         raise TrainingError(f"The method {method} cannot be made: {error}.") from error
     view = {"size": data.shape[-1], **_values(view_options)}

@@ -13,6 +13,7 @@ from torch import Tensor
 
 Range = tuple[float, float]
 
+_TRIES = 10  # boxes that are drawn until one fits into the image, as torchvision does
 _NODES = 5  # of the curve of spectral jitter, over the whole range of wavelengths
 
 
@@ -36,9 +37,11 @@ class ViewOptions:
     size: int | None = None
     """Side of the view in pixels; None for that of the image."""
     crop: Range = (1.0, 1.0)
-    """Smallest and largest share of the image's area that is cut out, in (0, 1]."""
+    """Smallest and largest share of the image's area that is cut out, in (0, 1]. Boxes are drawn as
+    torchvision's RandomResizedCrop draws them, but not rounded to whole pixels: a view of 8 pixels
+    has the same distribution of scales as one of 800. (1, 1) is the whole image."""
     ratio: Range = (3 / 4, 4 / 3)
-    """Smallest and largest width over height of what is cut out; squares where crop is (1, 1)."""
+    """Smallest and largest width over height of what is cut out, evenly on a logarithmic scale."""
     horizontal_flip: float = 0.5
     """Probability of left and right changing places."""
     vertical_flip: float = 0.5
@@ -91,7 +94,7 @@ class ViewDraw:
     """One view of each of B samples: what was drawn. All on the CPU."""
 
     box: Tensor
-    """(B, 4) int64: top, left, height and width of what is cut out, pixels."""
+    """(B, 4) float64: top, left, height and width of what is cut out, pixels, not rounded."""
     flip: Tensor
     """(B, 2) bool: vertically, horizontally."""
     quarter_turns: Tensor
@@ -133,6 +136,7 @@ def draw_view(
         generator: Of the CPU.
     """
     chance = torch.rand(count, 14, generator=generator, dtype=torch.float64).unbind(1)
+    tries = torch.rand(count, _TRIES, 2, generator=generator, dtype=torch.float64)
     nodes = torch.rand(count, _NODES, generator=generator)
     lost = torch.rand(count, len(bands), generator=generator)
     gain = 1 + options.jitter * (2 * _curve(nodes, bands) - 1)
@@ -141,7 +145,7 @@ def draw_view(
     turned = 1 + (chance[7] * 3).long()
     low, high = options.blur_sigma
     return ViewDraw(
-        box=_boxes(options, shape, chance[:4]),
+        box=_boxes(options, shape, tries, chance[2], chance[3]),
         flip=torch.stack(
             [chance[4] < options.vertical_flip, chance[5] < options.horizontal_flip], dim=1
         ),
@@ -155,18 +159,37 @@ def draw_view(
     )
 
 
-def _boxes(options: ViewOptions, shape: tuple[int, int], chance: tuple[Tensor, ...]) -> Tensor:
-    """(B, 4) boxes whose area is as drawn: the ratio is kept to what fits into the image."""
+def _boxes(
+    options: ViewOptions, shape: tuple[int, int], tries: Tensor, down: Tensor, right: Tensor
+) -> Tensor:
+    """(B, 4) boxes: the first of some tries that fits, else the largest central one.
+
+    Args:
+        options: Range of areas and of ratios.
+        shape: Height and width of the images, pixels.
+        tries: (B, tries, 2) in [0, 1): area and ratio.
+        down: (B,) in [0, 1): place of the box from the top.
+        right: (B,) in [0, 1): from the left.
+    """
     height, width = shape
     if options.crop == (1.0, 1.0):
-        return torch.tensor([0, 0, height, width]).expand(len(chance[0]), 4)
-    area = options.crop[0] + (options.crop[1] - options.crop[0]) * chance[0]
-    low, high = (math.log(r * height / width) for r in options.ratio)
-    of_ratio = (low + (high - low) * chance[1]).exp().clamp(area, 1 / area)
-    h = (height * (area / of_ratio).sqrt()).round().clamp(1, height)
-    w = (width * (area * of_ratio).sqrt()).round().clamp(1, width)
-    top, left = ((height - h + 1) * chance[2]).floor(), ((width - w + 1) * chance[3]).floor()
-    return torch.stack([top, left, h, w], dim=1).long()
+        whole = torch.tensor([0.0, 0.0, height, width], dtype=torch.float64)
+        return whole.expand(len(tries), 4)
+    low, high = options.crop
+    area = (low + (high - low) * tries[..., 0]) * height * width
+    low, high = (math.log(r) for r in options.ratio)
+    ratio = (low + (high - low) * tries[..., 1]).exp()
+    h, w = (area / ratio).sqrt(), (area * ratio).sqrt()  # (B, tries)
+    fits = (h <= height) & (w <= width)
+    first = fits.to(torch.uint8).argmax(1, keepdim=True)
+    has_one = fits.any(1)
+    middle = min(max(width / height, options.ratio[0]), options.ratio[1])
+    fallback = min(height, width / middle), min(width, height * middle)
+    h = torch.where(has_one, h.gather(1, first)[:, 0], fallback[0])
+    w = torch.where(has_one, w.gather(1, first)[:, 0], fallback[1])
+    top = (height - h) * torch.where(has_one, down, 0.5)
+    left = (width - w) * torch.where(has_one, right, 0.5)
+    return torch.stack([top, left, h, w], dim=1)
 
 
 def _curve(nodes: Tensor, bands: Tensor) -> Tensor:

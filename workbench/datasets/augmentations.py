@@ -157,8 +157,8 @@ class ViewPipeline(nn.Module):
         factor, shift = self._affine(drawn.gain)
         for b, i in enumerate(source):
             one = drawn.rows(slice(b, b + 1))
-            box = self._measured(cut_out(images[i], one))
-            view = resample_one(box, one, out.shape[-1])
+            piece, one = cut_out(images[i], one, out.shape[-1])
+            view = resample_one(self._measured(piece), one, out.shape[-1])
             torch.addcmul(shift[b], view, factor[b], out=out[b])
 
     def _at_once(self, images: Tensor, source: list[int], drawn: ViewDraw, out: Tensor) -> None:

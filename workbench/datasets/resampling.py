@@ -1,9 +1,12 @@
 """Cut out, flip, turn, resize and blur: one linear map per axis, for any number of bands.
 
 A crop, a resize, a flip and a Gaussian blur act on rows and columns separately. So each is a small
-matrix per axis, and their product is applied at once. Where nothing is blurred, the processor's
-bilinear interpolation of the box alone is faster, and gives the same numbers.
+matrix per axis, and their product is applied at once. Boxes need not lie on whole pixels: the image
+counts as continuous, linear between the centres of its pixels and constant beyond the outermost.
 """
+
+import math
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -19,12 +22,14 @@ def axis_maps(
 ) -> Tensor:
     """Make the matrices that take a row of pixels to a row of the view.
 
-    Bilinear with half-pixel centres, as `interpolate(align_corners=False, antialias=True)`: where
-    the view is coarser than the image, pixels are averaged. The blur reflects at the edges.
+    Bilinear with half-pixel centres. Where the view is coarser than the image, pixels are averaged
+    under a triangle as wide as two pixels of the view, as `interpolate(align_corners=False,
+    antialias=True)` does; the whole image is resized as by that function. The blur reflects at the
+    edges of the view.
 
     Args:
-        start: (B,) first pixel of the box.
-        length: (B,) its length, pixels.
+        start: (B,) edge of the box, pixels from the edge of the image; any number.
+        length: (B,) its length, pixels, > 0.
         flip: (B,) bool: backwards.
         sigma: (B,) blur in pixels of the view, 0 for none.
         source: Pixels of a row of the image.
@@ -34,14 +39,13 @@ def axis_maps(
         (B, target, source) float32; each row sums to 1.
     """
     device = start.device
+    start, length = start.double(), length.double()
     step = (length / target)[:, None]
-    at = (torch.arange(target, device=device) + 0.5) * step - 0.5  # (B, target), from the start
+    at = start[:, None] + (torch.arange(target, device=device) + 0.5) * step - 0.5  # (B, target)
     at = torch.where(flip[:, None], at.flip(1), at)
-    pixel = torch.arange(source, device=device) - start[:, None]  # (B, source)
-    is_inside = (pixel >= 0) & (pixel < length[:, None])
     reach = step.clamp(min=1.0)[..., None]
-    weight = (1 - (at[..., None] - pixel[:, None]).abs() / reach).clamp(min=0)
-    weight = weight * is_inside[:, None]
+    pixel = torch.arange(source, device=device)
+    weight = (1 - (at[..., None] - pixel).abs() / reach).clamp(min=0)
     weight = weight / weight.sum(-1, keepdim=True)
     return _blur_maps(sigma, target) @ weight.float()
 
@@ -75,7 +79,7 @@ def resample_all(images: Tensor, drawn: ViewDraw, size: int) -> Tensor:
     Returns:
         (B, C, size, size) float.
     """
-    if int(drawn.box[:, 2:].max()) > size:
+    if float(drawn.box[:, 2:].max()) > size:
         return _turned(_by_maps(images, drawn, size), drawn.quarter_turns)
     found = F.grid_sample(
         images, _grid(drawn, images, size), mode="bilinear", padding_mode="border",
@@ -106,8 +110,7 @@ def _turned(views: Tensor, quarter_turns: Tensor) -> Tensor:
 def _grid(drawn: ViewDraw, images: Tensor, size: int) -> Tensor:
     """(B, size, size, 2) where each pixel of the view lies in the image: x and y in [-1, 1].
 
-    -1 and 1 are the centres of the image's outermost pixels. Places between the box's edge and the
-    centre of its outermost pixels are moved to these: nothing outside the box is seen.
+    -1 and 1 are the centres of the image's outermost pixels; what lies beyond them is moved there.
     """
     height, width = images.shape[-2:]
     box, flip, turns = (
@@ -121,8 +124,8 @@ def _grid(drawn: ViewDraw, images: Tensor, size: int) -> Tensor:
     row = torch.where(turns == 0, i, row)
     column = torch.where(turns == 1, last - i, torch.where(turns == 2, last - j, i))
     column = torch.where(turns == 0, j, column)
-    y = _in_image(row, top, h, flip[:, 0], size)
-    x = _in_image(column, left, w, flip[:, 1], size)
+    y = _in_image(row, top, h, flip[:, 0], size).clamp(0, height - 1)
+    x = _in_image(column, left, w, flip[:, 1], size).clamp(0, width - 1)
     scaled = (2 * x / max(1, width - 1) - 1, 2 * y / max(1, height - 1) - 1)
     return torch.stack(scaled, dim=-1).to(images.dtype)
 
@@ -131,44 +134,61 @@ def _in_image(at: Tensor, start: Tensor, length: Tensor, flip: Tensor, size: int
     """Places (B, size, size) along an axis of the view, in pixels of the image, float64."""
     start, length, flip = (t[:, None, None] for t in (start, length, flip))
     at = torch.where(flip, size - 1 - at, at)
-    place = (at.double() + 0.5) * (length / size) - 0.5
-    return start + place.clamp(min=0).minimum(length.double() - 1)
+    return start + (at.double() + 0.5) * (length / size) - 0.5
 
 
-def resample_one(image: Tensor, drawn: ViewDraw, size: int) -> Tensor:
-    """Resample one sample from its box alone, as a processor likes it.
+def cut_out(image: Tensor, drawn: ViewDraw, size: int) -> tuple[Tensor, ViewDraw]:
+    """Cut out the pixels that a view of one sample needs, of any type.
 
     Args:
-        image: (C, h, w) float: the box, already cut out and flipped (`cut_out`).
+        image: (C, H, W).
         drawn: Of this one sample.
         size: Side of the view, pixels.
 
     Returns:
-        (C, size, size) float.
+        (C, h, w) piece of the image, and what was drawn, with the box in pixels of the piece.
     """
-    if not float(drawn.sigma[0]):
-        if image.shape[1:] == (size, size):
-            return image
-        shrinks = max(image.shape[1:]) > size
-        return F.interpolate(
-            image[None], (size, size), mode="bilinear", align_corners=False, antialias=shrinks
-        )[0]
-    zero, no = torch.zeros(1), torch.zeros(1, dtype=torch.bool)
-    rows, columns = (
-        axis_maps(zero, torch.tensor([float(n)]), no, drawn.sigma, source=n, target=size)[0]
-        for n in image.shape[1:]
+    box = drawn.box[0].tolist()
+    pieces = [
+        _span(start, length, whole, size)
+        for start, length, whole in zip(box[:2], box[2:], image.shape[1:], strict=True)
+    ]
+    moved = drawn.box - torch.tensor([[pieces[0].start, pieces[1].start, 0, 0]])
+    return image[:, pieces[0], pieces[1]], replace(drawn, box=moved)
+
+
+def _span(start: float, length: float, whole: int, size: int) -> slice:
+    """Pixels of an axis that have a weight in the view."""
+    reach = max(1.0, length / size)
+    return slice(
+        max(0, math.floor(start - 0.5 - reach)), min(whole, math.ceil(start + length + 0.5 + reach))
     )
-    return rows @ (image @ columns.mT)
 
 
-def cut_out(image: Tensor, drawn: ViewDraw) -> Tensor:
-    """Cut out the box of one sample, flipped and turned: (C, h, w), of any type."""
+def resample_one(image: Tensor, drawn: ViewDraw, size: int) -> Tensor:
+    """Resample one sample, as a processor likes it.
+
+    Args:
+        image: (C, h, w) float: the image, or the piece of it that `cut_out` gave.
+        drawn: Of this one sample, with its box in pixels of the image.
+        size: Side of the view, pixels.
+
+    Returns:
+        (C, size, size) float. A box of whole pixels that has the size of the view is copied.
+    """
     top, left, height, width = drawn.box[0].tolist()
-    found = image[:, top : top + height, left : left + width]
-    vertical, horizontal = drawn.flip[0].tolist()
+    is_copy = (height, width) == (size, size) and not (top % 1 or left % 1 or drawn.sigma[0])
+    if is_copy:
+        found = image[:, int(top) : int(top) + size, int(left) : int(left) + size]
+        flips = [axis + 1 for axis, is_so in enumerate(drawn.flip[0].tolist()) if is_so]
+        found = found.flip(flips) if flips else found
+    elif torch.isfinite(image.sum()):
+        found = _by_maps(image[None], drawn, size)[0]
+    else:  # what is no number spreads to the pixels around it, not along whole rows
+        found = _by_maps(image.nan_to_num(0, 0, 0)[None], drawn, size)[0]
+        spoilt = _by_maps((~torch.isfinite(image))[None].float(), drawn, size)[0] > 0
+        found = found.masked_fill(spoilt, torch.nan)
     turns = int(drawn.quarter_turns[0])
-    flips = [axis for axis, is_so in ((1, vertical), (2, horizontal)) if is_so]
-    found = found.flip(flips) if flips else found
     return found.rot90(turns, (1, 2)) if turns else found
 
 

@@ -10,26 +10,11 @@ from workbench.methods.maskfeat import MaskFeat
 from workbench.methods.moco import MoCo
 from workbench.methods.pretext import PretextMethod, PretextOutput
 from workbench.methods.recipes import Recipe, recipe
+from workbench.methods.registry import METHODS
 from workbench.methods.simclr import SimCLR
 from workbench.methods.simsiam import SimSiam
 from workbench.methods.swav import SwAV
 from workbench.methods.vicreg import VICReg
-
-METHODS: dict[str, type[PretextMethod]] = {
-    "moco": MoCo,
-    "dino": DINO,
-    "mae": MAE,
-    "simclr": SimCLR,
-    "swav": SwAV,
-    "byol": BYOL,
-    "simsiam": SimSiam,
-    "barlow_twins": BarlowTwins,
-    "vicreg": VICReg,
-    "maskfeat": MaskFeat,
-    "beit": BEiT,
-    "data2vec": Data2Vec,
-}
-"""Every method by the name that recipes, notebooks and the shell use."""
 
 __all__ = [
     "BYOL",

@@ -8,7 +8,13 @@ from lightly.models.modules.heads import BarlowTwinsProjectionHead  # type: igno
 from torch import Tensor, nn
 
 from workbench.methods.gathering import gathered_with_gradient
-from workbench.methods.pretext import Family, PretextMethod, PretextOutput, full_precision
+from workbench.methods.pretext import (
+    Family,
+    PretextMethod,
+    PretextOutput,
+    full_precision,
+    retrieval,
+)
 
 
 class BarlowTwins(PretextMethod):
@@ -54,5 +60,11 @@ class BarlowTwins(PretextMethod):
             loss = self.loss(gathered_with_gradient(one), gathered_with_gradient(two))
         with torch.no_grad():
             cosines = nn.functional.cosine_similarity(one - one.mean(0), two - two.mean(0), dim=0)
-            diagnostics = {"agreement": cosines.mean(), "output_std": one.std(0).mean()}
-        return PretextOutput(loss, diagnostics, features[0].detach().float())
+            diagnostics = {
+                "agreement": cosines.mean(),
+                "output_std": one.std(0).mean(),
+                **retrieval(one, two),
+                # of views that do not belong together: no output correlates with itself
+                "chance_loss": loss + (1 - (1 - cosines).square()).sum(),
+            }
+        return PretextOutput(loss, diagnostics, features[0].detach().float(), one.detach())

@@ -67,6 +67,8 @@ class BEiT(MaskedMethod):
             "masked_accuracy": (told.argmax(1) == wanted).float().mean(),
             "words_used": torch.special.entr(share).sum().exp(),  # as many, if equally often
             "tokenizer_loss": learning.detach(),
+            # of an answer that only knows how often each word occurs
+            "chance_loss": torch.special.entr(share).sum() + learning.detach(),
         }
         return PretextOutput(loss + learning, diagnostics, tokens.detach().float().mean(1))
 

@@ -11,7 +11,7 @@ from lightly.models.modules.heads import (  # type: ignore[import-untyped]
 from torch import Tensor, nn
 
 from workbench.methods.momentum import cosine, follow, momentum_copy
-from workbench.methods.pretext import Family, PretextMethod, PretextOutput
+from workbench.methods.pretext import Family, PretextMethod, PretextOutput, retrieval
 
 
 class BYOL(PretextMethod):
@@ -56,15 +56,18 @@ class BYOL(PretextMethod):
         """Predict each of the first two views from the other; further ones are not used."""
         self.require_views(views)
         features = [self.encoder(view) for view in views[:2]]
-        predicted = [self.predictor(self.head(f)).float() for f in features]
+        projected = [self.head(f) for f in features]
+        predicted = [self.predictor(z).float() for z in projected]
         with torch.no_grad():
             wanted = [self.teacher_head(self.teacher_encoder(v)).float() for v in views[:2]]
         cosines = [-self.similarity(p, w) for p, w in zip(predicted, reversed(wanted), strict=True)]
         loss = 4 - 2 * (cosines[0] + cosines[1])
         diagnostics = {"positive_similarity": (cosines[0] + cosines[1]).detach() / 2}
+        diagnostics |= retrieval(predicted[0].detach(), wanted[1])
         if self.progress < 0.99:  # at the end the paper's schedule lets the target stand
             diagnostics["teacher_motion"] = self.motion.clone()
-        return PretextOutput(loss, diagnostics, features[0].detach().float())
+        projections = projected[0].detach().float()
+        return PretextOutput(loss, diagnostics, features[0].detach().float(), projections)
 
     @torch.no_grad()
     def update(self, progress: float) -> None:

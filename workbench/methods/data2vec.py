@@ -81,6 +81,9 @@ class Data2Vec(MaskedMethod):
             "masked_loss": loss.detach(),
             "target_std": target.flatten(0, 1).std(0).mean(),
             "prediction_spread": prediction_spread(told, wanted),
+            "chance_loss": F.smooth_l1_loss(
+                wanted.mean(0, keepdim=True).expand_as(wanted), wanted, beta=self.beta
+            ),
             "teacher_motion": self.motion.clone(),
         }
         return PretextOutput(loss, diagnostics, tokens.detach().float().mean(1))

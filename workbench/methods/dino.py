@@ -62,6 +62,7 @@ class DINO(PretextMethod):
 
     family: ClassVar[Family] = "distillation"
     smallest_batch: ClassVar[int] = 1
+    has_projections: ClassVar[bool] = False  # similarities to prototypes: entropies tell of those
     motion: Tensor
 
     def __init__(
@@ -152,6 +153,7 @@ class DINO(PretextMethod):
             "student_entropy": entropy(answered).mean(),
             "center_norm": self.loss.center.norm(),
             "center_drift": self.loss.drift.clone(),
+            "chance_loss": torch.tensor(math.log(teacher.shape[-1])),
         }
         if self.progress < 0.99:  # at the end the paper's schedule lets the teacher stand
             found["teacher_motion"] = self.motion.clone()

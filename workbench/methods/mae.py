@@ -16,9 +16,9 @@ from workbench.methods.masking import (
     centred,
     chosen,
     hidden_count,
-    prediction_spread,
     split,
     tokens_of,
+    variance_over_tokens,
 )
 from workbench.methods.pretext import PretextOutput
 
@@ -82,11 +82,12 @@ class MAE(MaskedMethod):
         painted = self.predict(chosen(decoded, hidden))
         with torch.no_grad():
             shown = self.predict(chosen(decoded, visible))
-        loss, of_shown, spread = self.errors(images, painted, hidden, shown, visible)
+        loss, of_shown, spread, chance = self.errors(images, painted, hidden, shown, visible)
         diagnostics = {
             "masked_loss": loss.detach(),
             "visible_loss": of_shown,
             "prediction_spread": spread,
+            "chance_loss": chance,
         }
         return PretextOutput(loss, diagnostics, encoded[:, 1:].detach().float().mean(1))
 
@@ -109,7 +110,7 @@ class HiddenErrors(nn.Module):
 
     def forward(
         self, images: Tensor, painted: Tensor, hidden: Tensor, shown: Tensor, visible: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Compare.
 
         Args:
@@ -120,15 +121,17 @@ class HiddenErrors(nn.Module):
             visible: (B, K) their numbers.
 
         Returns:
-            Mean squared error on hidden tokens; the same on visible ones, and the spread of what
-            was painted (`masking.prediction_spread`), both without gradient. All float32 scalars.
+            Mean squared error on hidden tokens; and, without gradient, the same on visible ones,
+            the spread of what was painted (`masking.prediction_spread`), and the error of the best
+            constant answer. All float32 scalars.
         """
         target = self.targets(images)
         painted, wanted = painted.float(), chosen(target, hidden)
         with torch.no_grad():
             of_shown = F.mse_loss(shown.float(), chosen(target, visible))
-            spread = prediction_spread(painted, wanted)
-        return F.mse_loss(painted, wanted), of_shown, spread
+            chance = variance_over_tokens(wanted)
+            spread = (variance_over_tokens(painted) / chance.clamp(min=1e-12)).sqrt()
+        return F.mse_loss(painted, wanted), of_shown, spread, chance
 
     @torch.no_grad()
     def targets(self, images: Tensor) -> Tensor:

@@ -8,7 +8,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from workbench.errors import MethodError
-from workbench.methods.masking import MaskedMethod, hidden_count, prediction_spread
+from workbench.methods.masking import (
+    MaskedMethod,
+    hidden_count,
+    prediction_spread,
+    variance_over_tokens,
+)
 from workbench.methods.pretext import PretextOutput
 
 
@@ -70,6 +75,7 @@ class MaskFeat(MaskedMethod):
             "masked_loss": loss.detach(),
             "visible_loss": shown,
             "prediction_spread": prediction_spread(told, target[mask]),
+            "chance_loss": variance_over_tokens(target[mask]),
         }
         return PretextOutput(loss, diagnostics, tokens.detach().float().mean(1))
 

@@ -174,11 +174,17 @@ def prediction_spread(prediction: Tensor, target: Tensor) -> Tensor:
     Returns:
         A scalar, >= 0.
     """
-    said, wanted = (
-        centred(values.detach().float().flatten(0, -2), 0).square_().mean()
-        for values in (prediction, target)
-    )
+    said, wanted = variance_over_tokens(prediction), variance_over_tokens(target)
     return (said / wanted.clamp(min=1e-12)).sqrt()
+
+
+@torch.no_grad()
+def variance_over_tokens(values: Tensor) -> Tensor:
+    """Mean squared distance of tokens (..., P) from their mean, a scalar.
+
+    Of targets it is the error of the best answer that is the same for every token: chance.
+    """
+    return centred(values.detach().float().flatten(0, -2), 0).square_().mean()
 
 
 def centred(values: Tensor, axis: int) -> Tensor:

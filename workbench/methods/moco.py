@@ -1,5 +1,6 @@
 """MoCo-v2: tell a location from thousands of others, which a queue of keys remembers."""
 
+import math
 from typing import ClassVar
 
 import torch
@@ -95,7 +96,8 @@ class MoCo(PretextMethod):
         loss, logits = info_nce(queries, keys, self.queue, self.temperature)
         if self.training and torch.is_grad_enabled():
             self._waiting.append(keys)
-        return PretextOutput(loss, self._diagnostics(logits.detach()), features.detach().float())
+        diagnostics = self._diagnostics(logits.detach())
+        return PretextOutput(loss, diagnostics, features.detach().float(), queries.detach())
 
     @torch.no_grad()
     def keys(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
@@ -137,6 +139,7 @@ class MoCo(PretextMethod):
             "queue_newest": self.steps - self.entered.max(),
             "queue_filled": known.float().mean(),
             "teacher_motion": self.motion.clone(),  # of the key network, in the last step
+            "chance_loss": torch.tensor(math.log(logits.shape[1])),
         }
 
 

@@ -4,9 +4,11 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from workbench.errors import MethodError
+from workbench.methods.options import RecordsOptions, options_of
 
 Family = Literal["contrastive", "clustering", "distillation", "redundancy", "masked"]
 
@@ -18,12 +20,16 @@ class PretextOutput:
     loss: Tensor
     """Scalar float32, the mean over this process's batch; its gradient trains the method."""
     diagnostics: dict[str, Tensor]
-    """Detached scalars that tell a healthy run from a collapse, each method its own."""
+    """Detached scalars that tell a healthy run from a collapse, each method its own. `chance_loss`,
+    where it is given, is the loss of an answer that knows nothing of the image it is given for."""
     embeddings: Tensor
     """(N, D) float32, detached: pooled features of the trained encoder, to be watched."""
+    projections: Tensor | None = None
+    """(N, P) float32, detached: what the loss compares, one row for each location, to be watched:
+    it can collapse while the features still differ. None where a method has no projections."""
 
 
-class PretextMethod(nn.Module):
+class PretextMethod(RecordsOptions, nn.Module):
     """A way of learning without labels: views in, loss out.
 
     A training loop calls the module on views, goes backward, steps its optimiser and then calls
@@ -45,12 +51,20 @@ class PretextMethod(nn.Module):
     """Smallest number of views of full size, at least."""
     smallest_batch: ClassVar[int] = 2
     """Smallest number of locations in a batch of one process."""
+    has_projections: ClassVar[bool] = True
+    """Whether the outputs of a `head`, if there is one, are embeddings that should differ."""
+    projection_std: ClassVar[float | None] = None
+    """Standard deviation that the loss wants of each output; None: only directions count."""
 
     def __init__(self, encoder: nn.Module) -> None:
         super().__init__()
         self.encoder = encoder
         self.width = encoder_size(encoder, "width", for_whom=type(self).__name__)
         self.progress = 0.0
+
+    def options(self) -> dict[str, Any]:
+        """List all constructor options but the encoder, as they are now, in plain values."""
+        return options_of(self, leave_out=self.encoder)
 
     def forward(
         self, views: list[Tensor], generator: torch.Generator | None = None
@@ -134,6 +148,23 @@ def encoder_size(encoder: nn.Module, name: str, *, for_whom: str) -> int:
             f"{type(encoder).__name__} has {value!r}.\nTake one from workbench.models."
         )
     return value
+
+
+@torch.no_grad()
+def retrieval(one: Tensor, two: Tensor) -> dict[str, Tensor]:
+    """How often the output of one view finds its own location among those of the other views.
+
+    Args:
+        one: (B, P) outputs of the first views.
+        two: (B, P) of the second views, in the same order.
+
+    Returns:
+        top1, the share of locations found, and top1_chance, what guessing would find.
+    """
+    first, second = (F.normalize(each.float() - each.float().mean(0), dim=1) for each in (one, two))
+    nearest = (first @ second.T).argmax(1)
+    found = (nearest == torch.arange(len(one), device=one.device)).float().mean()
+    return {"top1": found, "top1_chance": torch.tensor(1 / len(one))}
 
 
 def concatenated(views: list[Tensor], network: nn.Module) -> list[Tensor]:

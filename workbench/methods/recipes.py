@@ -4,8 +4,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
+from torch import nn
+
 from workbench.errors import MethodError
+from workbench.methods.options import default_options
+from workbench.methods.pretext import PretextMethod
 from workbench.methods.recipe_tables import ORIGINALS, SPECTRAL_EARTH
+from workbench.methods.registry import METHODS
 
 OptimiserName = Literal["sgd", "adamw", "lars"]
 Rule = Literal["none", "linear", "sqrt"]
@@ -70,10 +75,64 @@ class Recipe:
     """What the published code does beside; see `with_defects`."""
     reference: str = ""
     """Where the numbers are from."""
+    changed: Mapping[str, Any] = field(default_factory=dict)
+    """Options that were changed by hand, and so are not the reference's (`with_options`)."""
+
+    def build(self, encoder: nn.Module) -> PretextMethod:
+        """Make the method around an encoder, with all options as the recipe has them.
+
+        Args:
+            encoder: The network that is to be trained; it must have what the method asks for.
+
+        Raises:
+            MethodError: If the method cannot take the encoder.
+
+        Example:
+            >>> from workbench.models import vit
+            >>> encoder = vit("T", bands=12, image_size=64, token_size=16)
+            >>> recipe("mae", "original").build(encoder).mask_ratio
+            0.75
+        """
+        return METHODS[self.method](encoder, **self.options)
+
+    def with_options(self, **options: Any) -> "Recipe":
+        """Give the recipe with other options of the method; the card then says which were changed.
+
+        Raises:
+            MethodError: If the method has no such option.
+        """
+        known = default_options(METHODS[self.method])
+        if unknown := sorted(set(options) - set(known)):
+            raise MethodError(
+                f"The method {self.method!r} has no option {', '.join(map(repr, unknown))}.\n"
+                f"Options are {', '.join(known)}."
+            )
+        return replace(
+            self, options={**self.options, **options}, changed={**self.changed, **options}
+        )
+
+    def differences(self, method: nn.Module) -> list[str]:
+        """List in what a method is not the one of the recipe: "mask_ratio 0.75, not 0.9".
+
+        Args:
+            method: A pretext method, made by `build` or by hand.
+        """
+        kind = METHODS[self.method]
+        if not isinstance(method, kind):
+            return [f"method {type(method).__name__}, not {kind.__name__}"]
+        wanted, has = default_options(kind, **self.options), method.options()
+        if type(method) is not kind:  # a class of one's own may have further options
+            has = {name: value for name, value in has.items() if name in wanted}
+        return [
+            f"{name} {has[name]!r}, not {wanted.get(name, 'as it was made')!r}"
+            for name in has
+            if name not in wanted or has[name] != wanted[name]
+        ]
 
     def training(self) -> dict[str, Any]:
         """Give the fields that a training loop's settings take, under their names there."""
         ours = {"method", "name", "encoders", "options", "view", "crops", "defects", "reference"}
+        ours |= {"changed"}
         return {name: value for name, value in self.__dict__.items() if name not in ours}
 
     def with_defects(self) -> "Recipe":

@@ -1,5 +1,6 @@
 """SimCLR: tell the two views of a location from all other locations of the batch."""
 
+import math
 from typing import ClassVar
 
 import torch
@@ -8,12 +9,14 @@ from lightly.loss import NTXentLoss  # type: ignore[import-untyped]
 from lightly.models.modules.heads import SimCLRProjectionHead  # type: ignore[import-untyped]
 from torch import Tensor, nn
 
+from workbench.methods.gathering import processes
 from workbench.methods.pretext import (
     Family,
     PretextMethod,
     PretextOutput,
     concatenated,
     full_precision,
+    retrieval,
 )
 
 
@@ -60,8 +63,7 @@ class SimCLR(PretextMethod):
             cosines = F.normalize(one, dim=1) @ F.normalize(two, dim=1).T  # (B, B)
             diagnostics = {
                 "positive_similarity": cosines.diagonal().mean(),
-                "top1": (cosines.argmax(1) == torch.arange(len(one), device=one.device))
-                .float()
-                .mean(),
+                **retrieval(one, two),
+                "chance_loss": torch.tensor(math.log(2 * len(one) * processes() - 1)),
             }
-        return PretextOutput(loss, diagnostics, features[0].detach().float())
+        return PretextOutput(loss, diagnostics, features[0].detach().float(), one.detach())

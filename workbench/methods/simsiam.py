@@ -10,7 +10,7 @@ from lightly.models.modules.heads import (  # type: ignore[import-untyped]
 )
 from torch import Tensor, nn
 
-from workbench.methods.pretext import Family, PretextMethod, PretextOutput
+from workbench.methods.pretext import Family, PretextMethod, PretextOutput, retrieval
 
 
 class SimSiam(PretextMethod):
@@ -57,4 +57,5 @@ class SimSiam(PretextMethod):
         loss = (self.loss(predicted[0], two) + self.loss(predicted[1], one)) / 2
         unit = nn.functional.normalize(one, dim=1)
         diagnostics = {"output_std": unit.std(0).mean(), "positive_similarity": -loss.detach()}
-        return PretextOutput(loss, diagnostics, features[0].detach().float())
+        diagnostics |= retrieval(one, two)
+        return PretextOutput(loss, diagnostics, features[0].detach().float(), one)

@@ -1,5 +1,6 @@
 """SwAV: predict from one view to which cluster the other view of a location belongs."""
 
+import math
 from typing import ClassVar
 
 import torch
@@ -95,7 +96,10 @@ class SwAV(PretextMethod):
             loss: Tensor = self.loss(seen, local, self._queued(weight))[0]
         if self.training and torch.is_grad_enabled() and self.queue.shape[1]:
             self._waiting.append(torch.stack(projected[: self.global_views], dim=1).detach())
-        return PretextOutput(loss, self._diagnostics(seen), features[0].detach().float())
+        seen_first = projected[0].detach()
+        return PretextOutput(
+            loss, self._diagnostics(seen), features[0].detach().float(), seen_first
+        )
 
     @torch.no_grad()
     def update(self, progress: float) -> None:
@@ -130,4 +134,5 @@ class SwAV(PretextMethod):
         return {
             "prediction_entropy": torch.special.entr(shares).sum(1).mean(),  # nats
             "prototypes_used": torch.tensor(used),  # of those that the batch could use
+            "chance_loss": torch.tensor(math.log(shares.shape[1])),
         }

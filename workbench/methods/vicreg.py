@@ -12,7 +12,13 @@ from lightly.loss.vicreg_loss import (  # type: ignore[import-untyped]
 from lightly.models.modules.heads import VICRegProjectionHead  # type: ignore[import-untyped]
 from torch import Tensor, nn
 
-from workbench.methods.pretext import Family, PretextMethod, PretextOutput, full_precision
+from workbench.methods.pretext import (
+    Family,
+    PretextMethod,
+    PretextOutput,
+    full_precision,
+    retrieval,
+)
 
 
 class VICReg(PretextMethod):
@@ -34,6 +40,7 @@ class VICReg(PretextMethod):
     """
 
     family: ClassVar[Family] = "redundancy"
+    projection_std: ClassVar[float | None] = 1.0
 
     def __init__(
         self,
@@ -64,5 +71,6 @@ class VICReg(PretextMethod):
                 "variance": variance_loss(one),
                 "covariance": covariance_loss(one),
                 "output_std": one.std(0).mean(),
+                **retrieval(one, two),
             }
-        return PretextOutput(loss, diagnostics, features[0].detach().float())
+        return PretextOutput(loss, diagnostics, features[0].detach().float(), one.detach())

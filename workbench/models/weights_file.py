@@ -1,6 +1,10 @@
 """Files of weights from strangers: read without running anything, and the encoder found in them."""
 
 import argparse
+import codecs
+import collections
+import datetime
+import pathlib
 import pickle
 import warnings
 from collections.abc import Iterable, Mapping
@@ -13,10 +17,13 @@ from torch import Tensor
 
 from workbench.errors import ModelError
 
-# Where a training program puts its networks, the one that is used afterwards first.
+# Where a training program puts its networks, the one that is used afterwards first. Tables under
+# other names are looked at as well, after these.
 _CONTAINERS = ("teacher", "student", "state_dict", "model", "model_state_dict")
+_DEEPEST = 3  # tables within tables
 
-# What stands in front of an encoder's names, the one that is used afterwards first.
+# What stands in front of an encoder's names, the one that is used afterwards first. Any other
+# prefix is found as well, after these.
 _PREFIXES = (
     "encoder.vit.spec_vit.",  # SpectralEarth MAE, inside lightly's masked transformer
     "teacher_backbone.",  # SpectralEarth DINO
@@ -33,6 +40,9 @@ _PREFIXES = (
     "module.",
     "",  # SSL4EO-S12 MAE, torchgeo's files, SpectralEarth's bare backbones
 )
+
+# What wrappers put into names: torch.compile, FSDP and activation checkpointing.
+_WRAPPERS = ("_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module.")
 
 # Names inside an encoder that are others here.
 _NAMES = (
@@ -73,6 +83,12 @@ def read_weights(path: Path) -> Mapping[str, Any]:
         said = str(error)
         if "GLOBAL" not in said.upper() and "Unsupported op" not in said:
             raise _damaged(path, "its pickle ends or breaks off") from error
+        if "Unsupported op" in said:
+            raise ModelError(
+                f"{path.name} must hold nothing but tensors and plain values, but its pickle is of "
+                "another protocol than torch.save's own and cannot be checked.\nNothing was run. "
+                "Save the network's `state_dict()` anew, with torch.save or as safetensors."
+            ) from error
         raise ModelError(
             f"{path.name} must hold nothing but tensors and plain values, but its pickle wants to "
             f"run or make something else: {_named_global(said)}.\nNothing was run. Save the "
@@ -99,12 +115,9 @@ def find_encoder(content: Mapping[str, Any], names: Iterable[str]) -> FoundEncod
     """
     wanted = set(names)
     best, most = FoundEncoder("nowhere", {}, 0), 0
-    for container in (*_CONTAINERS, None):
-        table = content if container is None else content.get(container)
-        if not isinstance(table, Mapping):
-            continue
-        tensors = {str(k): v for k, v in table.items() if isinstance(v, Tensor)}
-        for prefix in _PREFIXES:
+    for container, table in _tables(content):
+        tensors = {_unwrapped(str(k)): v for k, v in table.items() if isinstance(v, Tensor)}
+        for prefix in _prefixes(tensors, wanted):
             inside = {
                 _renamed(name.removeprefix(prefix)): value
                 for name, value in tensors.items()
@@ -118,13 +131,97 @@ def find_encoder(content: Mapping[str, Any], names: Iterable[str]) -> FoundEncod
     return best
 
 
+def _tables(content: Mapping[str, Any]) -> list[tuple[str, Mapping[Any, Any]]]:
+    """Every table of the file with its path, known containers first, the file itself last of all.
+
+    Tables within known containers come after them, those under other names after these.
+    """
+    found: list[tuple[tuple[int, ...], str, Mapping[Any, Any]]] = []
+
+    def visit(table: Mapping[Any, Any], path: tuple[str, ...], rank: tuple[int, ...]) -> None:
+        if path:
+            found.append((rank, ".".join(path), table))
+        if len(path) < _DEEPEST:
+            for name, value in table.items():
+                if isinstance(value, Mapping):
+                    at = _CONTAINERS.index(name) if name in _CONTAINERS else len(_CONTAINERS)
+                    visit(value, (*path, str(name)), (*rank, at))
+
+    visit(content, (), ())
+    found.sort(key=lambda each: (len(each[0]) > 1, each[0]))
+    return [*((path, table) for _, path, table in found), ("", content)]
+
+
+def _prefixes(names: Iterable[str], wanted: set[str]) -> list[str]:
+    """What may stand in front of an encoder's names: known prefixes, then all others that fit."""
+    fitting: set[str] = set()
+    for name in names:
+        parts = name.split(".")
+        for cut in range(1, len(parts)):
+            if _renamed(".".join(parts[cut:])) in wanted:
+                fitting.add(".".join(parts[:cut]) + ".")
+    others = sorted(fitting - set(_PREFIXES), key=_likeness)
+    return [*_PREFIXES, *others]
+
+
+def _likeness(prefix: str) -> tuple[int, int, str]:
+    """Order of prefixes nobody told us of: like the known ones, then the shorter first."""
+    core = prefix
+    for wrapper in ("module.", "model.", "network.", "net."):
+        core = core.removeprefix(wrapper)
+    known = [i for i, each in enumerate(_PREFIXES) if each in (core, f"module.{core}")]
+    return (known[0] if known else len(_PREFIXES), len(prefix), prefix)
+
+
+def _unwrapped(name: str) -> str:
+    for wrapper in _WRAPPERS:
+        name = name.replace(wrapper, "")
+    return name
+
+
+class _Values(dict[Any, Any]):
+    """What stands in for the tables of settings that training frameworks keep: values, no code."""
+
+
+def _harmless() -> list[Any]:
+    """What a file of weights may hold beside tensors: bags of values, none of which can act."""
+    import numpy as np
+    from numpy._core import multiarray
+
+    dtypes = [getattr(np.dtypes, name) for name in np.dtypes.__all__]
+    scalar, rebuilt = multiarray.scalar, multiarray._reconstruct
+    tables = (
+        "lightning.fabric.utilities.data.AttributeDict",
+        "lightning_fabric.utilities.data.AttributeDict",
+        "lightning.pytorch.utilities.parsing.AttributeDict",
+        "pytorch_lightning.utilities.parsing.AttributeDict",
+    )
+    return [
+        argparse.Namespace,  # the original repositories keep their command line
+        np.dtype,
+        np.ndarray,
+        *dtypes,
+        # NumPy 2 and 1 call them by different names
+        *((scalar, f"numpy.{core}.multiarray.scalar") for core in ("_core", "core")),
+        *((rebuilt, f"numpy.{core}.multiarray._reconstruct") for core in ("_core", "core")),
+        (codecs.encode, "_codecs.encode"),  # bytes of a scalar
+        *((_Values, name) for name in tables),
+        *(getattr(collections, name) for name in ("Counter", "defaultdict", "OrderedDict")),
+        *((pathlib.PurePosixPath, f"pathlib.{name}") for name in ("PosixPath", "PurePosixPath")),
+        *((pathlib.PureWindowsPath, f"pathlib.{n}") for n in ("WindowsPath", "PureWindowsPath")),
+        datetime.datetime,
+        datetime.date,
+        datetime.timedelta,
+        list, dict, set, frozenset, slice,
+    ]  # fmt: skip
+
+
 def _read(path: Path) -> Any:
     if path.suffix == ".safetensors":
         from safetensors.torch import load_file
 
         return load_file(path)
-    # the original repositories keep their command line beside the weights: a bare bag of values
-    with torch.serialization.safe_globals([argparse.Namespace]), warnings.catch_warnings():
+    with torch.serialization.safe_globals(_harmless()), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Detected pickle protocol")  # it is refused below
         return torch.load(path, map_location="cpu", weights_only=True)
 

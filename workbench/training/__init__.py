@@ -4,6 +4,8 @@ from workbench.training.boundary_loss import BoundaryWeightedLoss
 from workbench.training.checkpoint import Card, load_checkpoint, read_card, save_checkpoint
 from workbench.training.distillation import Distillation
 from workbench.training.encoders import EncoderSpec, build_encoder, describe_encoder
+from workbench.training.finetune import FinetuneResult, finetune
+from workbench.training.finetune_settings import FinetuneSettings
 from workbench.training.pretrain import PretrainResult, pretrain
 from workbench.training.probes import ProbeScores, ProbeTask, knn_score, linear_score
 from workbench.training.sentinel import CollapseSentinel, Finding
@@ -16,12 +18,15 @@ __all__ = [
     "Distillation",
     "EncoderSpec",
     "Finding",
+    "FinetuneResult",
+    "FinetuneSettings",
     "PretrainResult",
     "PretrainSettings",
     "ProbeScores",
     "ProbeTask",
     "build_encoder",
     "describe_encoder",
+    "finetune",
     "knn_score",
     "linear_score",
     "load_checkpoint",

@@ -116,6 +116,7 @@ def batch_loader(
         collate_fn=collate_views,
         num_workers=settings.workers,
         prefetch_factor=4 if settings.workers else None,
+        generator=torch.Generator().manual_seed(seed),  # else it draws from the caller's numbers
     )
 
 

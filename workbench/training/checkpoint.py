@@ -187,6 +187,27 @@ def load_checkpoint(
     return encoder.eval(), card
 
 
+def require_weights(path: Path, state: Mapping[str, Tensor]) -> None:
+    """Refuse a checkpoint that holds other weights than a network.
+
+    Args:
+        path: The file that `save_checkpoint` wrote.
+        state: Of the network.
+
+    Raises:
+        CheckpointError: If it does, or cannot be read.
+    """
+    found, _ = _read(path, weights=True)
+    same = found.keys() == state.keys() and all(
+        torch.equal(found[name], tensor.detach().cpu()) for name, tensor in state.items()
+    )
+    if not same:
+        raise CheckpointError(
+            f"{path} must hold the weights that the run ended with, but holds others.\n"
+            "Was it replaced? Remove it to have it written again from the state of the run."
+        )
+
+
 def _read(path: Path, *, weights: bool) -> tuple[dict[str, Tensor], Card]:
     if not path.is_file():
         raise CheckpointError(f"There is no checkpoint at {path}.")

@@ -16,7 +16,7 @@ from workbench.training.settings import PretrainSettings
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
 
-StepOutput = tuple[Tensor, Tensor, dict[str, Tensor]]
+StepOutput = tuple[Tensor, Tensor, Tensor | None, dict[str, Tensor]]
 
 
 class StepModule(nn.Module):
@@ -31,32 +31,81 @@ class StepModule(nn.Module):
         self.method = method
 
     def forward(self, views: list[Tensor], generator: torch.Generator) -> StepOutput:
-        """Give loss, embeddings and diagnostics."""
-        found = self.method(views, generator)
-        return found.loss, found.embeddings, dict(found.diagnostics)
+        """Give loss, embeddings, projections and diagnostics.
+
+        Where a method does not hand its projections out, the first output of its `head` is taken.
+        """
+        seen: list[Tensor] = []
+        head: Any = getattr(self.method, "head", None)
+        is_watched = isinstance(head, nn.Module) and getattr(self.method, "has_projections", True)
+        watched = [head.register_forward_hook(_keep_first(seen))] if is_watched else []
+        try:
+            found = self.method(views, generator)
+        finally:
+            for hook in watched:
+                hook.remove()
+        projections = found.projections
+        if projections is None and seen:
+            projections = seen[0].float()
+        return found.loss, found.embeddings, projections, dict(found.diagnostics)
+
+
+def _keep_first(seen: list[Tensor]) -> Any:
+    """A hook that keeps the first output (N, P) of a module, without gradient."""
+
+    def hook(module: nn.Module, inputs: Any, output: Any) -> None:
+        if not seen and isinstance(output, Tensor) and output.ndim == 2:
+            seen.append(output.detach())
+
+    return hook
 
 
 def make_fabric(settings: PretrainSettings) -> "Fabric":
     """Join the processes that `torchrun` started, or make the only one.
 
     Raises:
-        TrainingError: If sharding is asked for where there is one process.
+        TrainingError: If sharding is asked for where there is one process, or a precision that
+            the device does not have.
     """
     from lightning.fabric import Fabric
 
     processes = int(os.environ.get("WORLD_SIZE", 1)) if _is_torchrun(os.environ) else 1
     here = int(os.environ.get("LOCAL_WORLD_SIZE", 1)) if processes > 1 else 1
+    asked = _precision(settings)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The `srun` command is available")
+        warnings.filterwarnings("ignore", "You passed `Fabric")  # it is refused below
         fabric = Fabric(
             accelerator=settings.accelerator,
             devices=here,
             num_nodes=processes // here,
             strategy=_strategy(settings, processes),
-            precision=_precision(settings),  # type: ignore[arg-type]
+            precision=asked,  # type: ignore[arg-type]
         )
+        if precision_of(fabric) != asked:
+            raise TrainingError(
+                f"The precision {asked!r} is not to be had on this device ({fabric.device.type}), "
+                f"which would compute in {precision_of(fabric)!r}.\n"
+                "Use precision='auto', 'bf16-mixed' or '32-true'."
+            )
         fabric.launch()
     return fabric
+
+
+def precision_of(fabric: "Fabric") -> str:
+    """In which precision a run really computes."""
+    return str(fabric.strategy.precision.precision)
+
+
+def what_ran(fabric: "Fabric", settings: PretrainSettings) -> dict[str, Any]:
+    """Say on what a run computes, for its card: what "auto" and defaults became."""
+    synced = settings.sync_batchnorm and fabric.world_size > 1 and fabric.device.type == "cuda"
+    return {
+        "device": fabric.device.type,
+        "processes": fabric.world_size,
+        "precision": precision_of(fabric),
+        "sync_batchnorm": synced and not _shards(settings),
+    }
 
 
 def set_up(

@@ -96,10 +96,13 @@ def _describe_resnet(encoder: ResNetEncoder) -> EncoderSpec:
 
 def _shape(encoder: ViTEncoder) -> dict[str, Any]:
     first: Any = encoder.blocks[0]
+    last: Any = encoder.blocks[-1]
+    rate = getattr(last.drop_path1, "drop_prob", 0.0)
     return {
         "image_size": encoder.image_size,
         "token_size": encoder.token_size,
         "size": [encoder.width, len(encoder.blocks), first.attn.num_heads],
+        **({"drop_path": rate} if rate else {}),
     }
 
 

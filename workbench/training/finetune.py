@@ -54,6 +54,8 @@ class FinetuneResult:
     """Wall time."""
     seeds: dict[str, int] = field(default_factory=dict)
     """What was seeded."""
+    steps_ignored: int = 0
+    """Steps that were left out, as nothing in their batch was labelled."""
 
     def steps_to(self, share: float = 0.95) -> float:
         """Give the first step at which the validation score is this share of its final one.
@@ -102,7 +104,8 @@ def finetune(
     Raises:
         ContractMismatchError: If encoder and data differ in bands, or train and val in contract.
         TrainingError: If a group is in train and val, the protocol does not go with the model or
-            the task, nothing is labelled, or the loss is no number.
+            the task, nothing is labelled, a batch of one image leaves BatchNorm one value, or the
+            loss is no number.
     """
     rules = Protocol(protocol) if isinstance(protocol, str) else protocol  # type: ignore[arg-type]
     rows = np.arange(len(train)) if chosen is None else np.asarray(chosen, dtype=np.int64)
@@ -121,7 +124,9 @@ def finetune(
         history, best_step = run.train(progress)
     weights = trained_parameters(model), encoder_parameters(model)
     spent = of_image * len(rows) + run.flops, time.perf_counter() - started
-    return FinetuneResult(model.eval(), history, best_step, *weights, *spent, {"training": seed})
+    return FinetuneResult(
+        model.eval(), history, best_step, *weights, *spent, {"training": seed}, run.steps_ignored
+    )
 
 
 def _parts(

@@ -1,6 +1,7 @@
 """One fine-tuning run: its batches, its steps, its looks at validation, and the best weights."""
 
 import copy
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -11,11 +12,14 @@ from torch import Tensor, nn
 
 from workbench.datasets.examples import Examples
 from workbench.errors import TrainingError
+from workbench.training.batchnorm import require_values
 from workbench.training.features import FrozenFeatures, Standardise
 from workbench.training.finetune_settings import FinetuneSettings
 from workbench.training.protocols import Protocol, rate_factors, set_training
 from workbench.training.schedules import along_cosine
 from workbench.training.validation import Loss, ValidationScore, is_labelled
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -25,9 +29,9 @@ class Look:
     step: int
     """Steps done."""
     train_loss: float
-    """Mean of the batches since the last look; NaN before the first step."""
+    """Mean of the labelled batches since the last look; NaN if there was none."""
     val_loss: float
-    """Mean over the validation batches."""
+    """Mean over the labelled validation batches."""
     val_score: float
     """`SCORES` of the task."""
 
@@ -44,15 +48,18 @@ class LiveImages:
     def __len__(self) -> int:
         return len(self.examples)
 
-    def logits(
-        self, rows: np.ndarray, turn: torch.Generator | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """Logits and targets of some examples, turned at random with a generator."""
+    def batch(self, rows: np.ndarray, turn: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+        """Images and targets of some examples, turned at random with a generator."""
         images, targets = self.examples.batch(rows)
         images = self.standardise(images.to(self.device))
         if turn is not None:
             images, targets = _turned(images, targets, turn)
-        return self.model(images), targets.to(self.device)
+        return images, targets.to(self.device)
+
+    def logits(self, images: Any) -> Tensor:
+        """Logits of what `batch` gave."""
+        found: Tensor = self.model(images)
+        return found
 
 
 class KeptFeatures:
@@ -64,13 +71,17 @@ class KeptFeatures:
     def __len__(self) -> int:
         return len(self.features)
 
-    def logits(
+    def batch(
         self, rows: np.ndarray, turn: torch.Generator | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """Logits and targets of some examples; features cannot be turned."""
+    ) -> tuple[list[Tensor], Tensor]:
+        """Feature maps and targets of some examples; features cannot be turned."""
         maps, targets = self.features.batch(rows)
-        maps = [m.to(self.device) for m in maps]
-        return self.model.decode(maps, self.features.size), targets.to(self.device)
+        return [m.to(self.device) for m in maps], targets.to(self.device)
+
+    def logits(self, maps: Any) -> Tensor:
+        """Logits of what `batch` gave."""
+        found: Tensor = self.model.decode(maps, self.features.size)
+        return found
 
 
 def _turned(images: Tensor, targets: Tensor, turn: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -115,24 +126,36 @@ class Run:
         # of a frozen encoder nothing needs to be kept, and it may be large
         self.changing: nn.Module = model.decoder if protocol.features_stay else model  # type: ignore[assignment]
         self.flops = 0.0
-        self.has_learned = False
+        self.steps_made = 0
+        self.steps_ignored = 0
+        """Steps whose batch had no label: they change nothing."""
 
     def train(self, progress: Callable[[int, int], None] | None) -> tuple[list[Look], int]:
         """Do all steps; the model ends with the weights of the best look."""
         total = self.settings.steps
         history = [self.look(0, float("nan"))]
         best, kept, losses = history[0], self.state(), []
+        self.require_batchnorm_values()
         for step in range(total):
-            losses.append(self.step(step))
+            loss = self.step(step)
+            losses += [] if loss is None else [loss]
             if (step + 1) % self.settings.eval_every == 0 or step + 1 == total:
-                history.append(self.look(step + 1, float(np.mean(losses))))
+                mean = float(np.mean(losses)) if losses else float("nan")
+                history.append(self.look(step + 1, mean))
                 losses = []
                 # the untrained head is no candidate, however lucky
                 if history[-1].val_loss < best.val_loss or best.step == 0:
                     best, kept = history[-1], self.state()
             if progress is not None:
                 progress(step + 1, total)
-        if not self.has_learned:
+        self.flops *= self.steps_made
+        if self.steps_ignored:
+            log.warning(
+                "%d of %d steps were left out: their batches have no label",
+                self.steps_ignored,
+                total,
+            )
+        if not self.steps_made:
             raise TrainingError(
                 f"A step needs a labelled pixel to learn from, but the images of all {total} steps "
                 "have none.\nTake more steps or larger batches, or leave unlabelled images out."
@@ -140,19 +163,28 @@ class Run:
         self.changing.load_state_dict(kept)
         return history, best.step
 
-    def step(self, step: int) -> float:
-        """Do one step and give its loss."""
+    def step(self, step: int) -> float | None:
+        """Do one step and give its loss; None if nothing in its batch is labelled.
+
+        Such a batch is not shown to the model at all: neither weights nor BatchNorm's statistics
+        nor the optimiser's moments move.
+        """
         self.set_rates(step)
         set_training(self.model, self.protocol)
         batch = self.draw()
-        if step == 0:
+        shown, targets = self.parts[0].batch(batch, self.turn)
+        if not is_labelled(targets, self.examples.ignore_index):
+            self.steps_ignored += 1
+            return None
+        if not self.steps_made:
             from torch.utils.flop_counter import FlopCounterMode
 
             with FlopCounterMode(display=False) as counter:
-                loss = self.backward(batch)
-            self.flops = float(counter.get_total_flops()) * self.settings.steps
+                loss = self.backward(shown, targets)
+            self.flops = float(counter.get_total_flops())
         else:
-            loss = self.backward(batch)
+            loss = self.backward(shown, targets)
+        self.steps_made += 1
         if not np.isfinite(loss):
             ids = ", ".join(self.examples.ids[i] for i in batch)
             raise TrainingError(
@@ -162,14 +194,20 @@ class Run:
         self.optimiser.step()
         return loss
 
-    def backward(self, batch: np.ndarray) -> float:
+    def backward(self, shown: Any, targets: Tensor) -> float:
         self.optimiser.zero_grad(set_to_none=True)
-        logits, targets = self.parts[0].logits(batch, self.turn)
-        loss = self.loss(logits, targets)
-        if not self.has_learned:
-            self.has_learned = is_labelled(targets, self.examples.ignore_index)
+        loss = self.loss(self.parts[0].logits(shown), targets)
         loss.backward()
         return float(loss.detach())
+
+    def require_batchnorm_values(self) -> None:
+        """Refuse batches of one image where BatchNorm would see one value, before any step."""
+        if self.settings.batch_size > 1:
+            return
+        set_training(self.model, self.protocol)
+        shown, _ = self.parts[0].batch(self.rows[:1])
+        cure = "Use batch_size >= 2"
+        require_values(self.model, lambda: self.parts[0].logits(shown), cure=cure)
 
     def draw(self) -> np.ndarray:
         """Examples of a batch: a new order each time all have been seen."""
@@ -195,12 +233,17 @@ class Run:
         """Judge the validation part."""
         self.model.eval()
         score, losses, size = ValidationScore(self.examples), [], self.settings.batch_size
+        judged = 0
         for first in range(0, len(self.parts[1]), size):
             rows = np.arange(first, min(first + size, len(self.parts[1])))
-            logits, targets = self.parts[1].logits(rows)
+            shown, targets = self.parts[1].batch(rows)
+            if not is_labelled(targets, self.examples.ignore_index):
+                continue
+            logits = self.parts[1].logits(shown)
             losses.append(float(self.loss(logits, targets)) * len(rows))
             score.add(logits, targets)
-        return Look(step, train_loss, sum(losses) / len(self.parts[1]), score.value)
+            judged += len(rows)
+        return Look(step, train_loss, sum(losses) / judged, score.value)
 
     def state(self) -> dict[str, Tensor]:
         return copy.deepcopy(self.changing.state_dict())

@@ -26,7 +26,7 @@ from workbench.training.batches import (
     network_seed,
     view_generator,
 )
-from workbench.training.checkpoint import Card, save_checkpoint
+from workbench.training.checkpoint import Card, require_weights, save_checkpoint
 from workbench.training.devices import set_up
 from workbench.training.feeding import on_device
 from workbench.training.interrupts import PatientInterrupt
@@ -79,6 +79,8 @@ class StepResult:
     """Mean over all processes."""
     embeddings: Tensor
     """(N, D) of this process's last part of the batch."""
+    projections: Tensor | None
+    """(N, P) of the same; None if the method has none."""
     diagnostics: dict[str, Tensor]
     """Of the same."""
     locations: Tensor
@@ -91,24 +93,56 @@ class Loop:
     Args:
         plan: What to do.
         fabric: On what.
-        state: Where to go on; None: from the start.
+        state: Where to go on; None: from the start. The method then has the state's weights,
+            whatever it had before.
+        watcher: Looks at every step.
     """
 
-    def __init__(self, plan: Plan, fabric: "Fabric", state: RunState | None) -> None:
-        self.plan, self.fabric = plan, fabric
+    def __init__(
+        self, plan: Plan, fabric: "Fabric", state: RunState | None, watcher: Watcher
+    ) -> None:
+        self.plan, self.fabric, self.watcher = plan, fabric, watcher
         self.share = Share(fabric.global_rank, fabric.world_size)
         _require_parts(plan, self.share)
         self.model, self.is_sharded = set_up(fabric, plan.method, plan.settings)
         self.method: nn.Module = self.model.module.method  # type: ignore[union-attr, assignment]
         optimiser = build_optimiser(self.method, plan.settings)
         self.start = self.done = 0
+        self.last: dict[str, float] = {}
+        self.checkpoint_step: int | None = None
+        """Step of the checkpoint in the folder; None if there is none."""
         if state is not None:
             restore(self.method, optimiser, state, is_sharded=self.is_sharded)
-            self.start = self.done = state.step
+            self.start = self.done = self.checkpoint_step = state.step
+            self.last = dict(state.last)
+            watcher.restore(state.watch)
         self.optimiser: Any = fabric.setup_optimizers(optimiser)
         self.views = plan.views.to(fabric.device)
 
-    def run(self, watcher: Watcher, progress: bool | Progress) -> dict[str, float]:
+    @property
+    def stop(self) -> int:
+        """Step at which this call ends."""
+        return min(self.plan.total, self.plan.settings.stop_after or self.plan.total)
+
+    def leave_as_found(self) -> None:
+        """Put the method into the mode in which a run leaves it, where no step is left to do.
+
+        A missing checkpoint is written again from the state.
+
+        Raises:
+            CheckpointError: If the checkpoint in the folder holds other weights than the state.
+        """
+        self.model.train()
+        path = self.plan.out / CHECKPOINT
+        if not path.is_file():
+            log.warning("%s is missing and is written again from the state of the run", path)
+            self.fabric.barrier()
+            self.save(self.start)
+        elif not self.is_sharded:
+            encoder: Any = self.method.encoder
+            require_weights(path, encoder.state_dict())
+
+    def run(self, progress: bool | Progress) -> dict[str, float]:
         """Do all steps that are left, up to `stop_after`.
 
         An interrupt lets the step at hand end and keeps the state; with several processes, which
@@ -121,14 +155,12 @@ class Loop:
             TrainingError: If the loss is no number, or the watcher is to stop at a collapse.
             KeyboardInterrupt: If interrupted; the same call goes on.
         """
-        settings, total = self.plan.settings, self.plan.total
-        stop = min(total, settings.stop_after or total)
+        settings, total, stop = self.plan.settings, self.plan.total, self.stop
         is_first = self.share.rank == 0
         loggers = settings.loggers if is_first else ()
         metrics = MetricsLog(self.plan.out, loggers, start=self.start)
         bar = ProgressBar(progress if is_first else False, total=total, start=self.start)
         batches = on_device(self._loader(stop), self.fabric.device)
-        row: dict[str, float] = {}
         self.model.train()
         patient = PatientInterrupt(wanted=self.share.processes == 1)
         try:
@@ -136,25 +168,25 @@ class Loop:
                 for step in range(self.start, stop):
                     began = time.perf_counter()
                     found = self._step(step, batches)
-                    self._watch(watcher, step, found)
+                    self._watch(step, found)
                     self.done = step + 1
                     is_last = step + 1 == stop
                     if is_last or step % settings.log_every == 0:
-                        row = self._row(watcher, step, found, time.perf_counter() - began)
-                        row |= watcher.probes(step, last=is_last) if is_first else {}
-                        metrics.row(step, row)
+                        self.last = self._row(step, found, time.perf_counter() - began)
+                        self.last |= self.watcher.probes(step, last=is_last) if is_first else {}
+                        metrics.row(step, self.last)
                     is_kept = is_last or (step + 1) % settings.checkpoint_every == 0
                     if is_kept:
-                        self.save(step + 1, row)
+                        self.save(step + 1)
                     bar.done(step + 1, {"loss": found.loss})
                     if interrupt.asked:
-                        self._keep(step + 1, row, is_kept=is_kept)
+                        self._keep(step + 1, is_kept=is_kept)
         finally:
             metrics.close()
             bar.close()
-        return row
+        return self.last
 
-    def save(self, steps: int, metrics: dict[str, float]) -> None:
+    def save(self, steps: int) -> None:
         """Write the state of the run, then the encoder with its card; the first process does."""
         optimiser = getattr(self.optimiser, "optimizer", self.optimiser)
         method, inner = full_state(self.method, optimiser, is_sharded=self.is_sharded)
@@ -164,16 +196,27 @@ class Loop:
                 for name, value in method.items()
                 if name.startswith("encoder.")
             }
-            finite = {k: v for k, v in metrics.items() if math.isfinite(v)}
+            finite = {k: v for k, v in self.last.items() if math.isfinite(v)}
             card = {**vars(self.plan.card), "steps": steps, "metrics": finite}
             save_checkpoint(self.plan.out / CHECKPOINT, encoder, Card(**card))
-            write_state(self.plan.out, RunState(steps, self.plan.identity, method, inner))
+            state = RunState(
+                steps, self.plan.identity, method, inner, dict(self.last), self.watcher.state()
+            )
+            write_state(self.plan.out, state)
+        self.checkpoint_step = steps
         self.fabric.barrier()
 
-    def _keep(self, steps: int, metrics: dict[str, float], *, is_kept: bool) -> None:
+    @property
+    def told_of_checkpoint(self) -> str:
+        """What is left of the run if it ends here, for messages."""
+        if self.checkpoint_step is None:
+            return "No checkpoint was written yet."
+        return f"The last checkpoint is kept: step {self.checkpoint_step}, in {self.plan.out}."
+
+    def _keep(self, steps: int, *, is_kept: bool) -> None:
         """Keep the state after an interrupt, and let it take its course."""
         if not is_kept:
-            self.save(steps, metrics)
+            self.save(steps)
         told = (
             f"Interrupted after step {steps} of {self.plan.total}; nothing is lost: the state is "
             f"kept in {self.plan.out}.\nThe same call goes on from there."
@@ -223,14 +266,15 @@ class Loop:
             batch = next(batches)
             views = self._views(batch, step, k)
             with self.fabric.no_backward_sync(self.model, enabled=k + 1 < parts):  # type: ignore[arg-type]
-                loss, embeddings, diagnostics = self.model(views, masks)
+                loss, embeddings, projections, diagnostics = self.model(views, masks)
                 self.fabric.backward(loss / parts)
             losses.append(loss.detach())
             locations.append(batch["location"])
         mean: Any = torch.stack(losses).mean()
         if self.share.processes > 1:
             mean = self.fabric.all_reduce(mean, reduce_op="mean")
-        return StepResult(float(mean), embeddings, diagnostics, torch.cat(locations).unique())
+        shown = torch.cat(locations).unique()
+        return StepResult(float(mean), embeddings, projections, diagnostics, shown)
 
     def _views(self, batch: TemporalBatch, step: int, part: int) -> list[Tensor]:
         parts = self.plan.settings.accumulate
@@ -244,28 +288,28 @@ class Loop:
         if math.isfinite(found.loss):
             return
         ids = self.plan.dataset.patches.index.location[found.locations.numpy()]
-        kept = "The last checkpoint is kept." if step > self.start else "No step was kept."
-        require_number(found.loss, step, [name.decode() for name in ids], kept)
+        names = [name.decode() for name in ids]
+        require_number(found.loss, step, names, self.told_of_checkpoint)
 
-    def _watch(self, watcher: Watcher, step: int, found: StepResult) -> None:
-        finding = watcher.look(step, found.loss, found.embeddings, found.diagnostics)
+    def _watch(self, step: int, found: StepResult) -> None:
+        finding = self.watcher.look(
+            step, found.loss, found.embeddings, found.diagnostics, found.projections
+        )
         stops = finding is not None and finding.stops
         if self.share.processes > 1 and self.plan.settings.watch == "stop":
             stops = any(self.fabric.all_gather(torch.tensor(stops)).tolist())  # type: ignore[union-attr]
         if stops:
             told = finding.reason if finding else f"Step {step}: another process saw a collapse."
-            raise TrainingError(f"{told}\nThe last checkpoint is kept.")
+            raise TrainingError(f"{told}\n{self.told_of_checkpoint}")
 
-    def _row(
-        self, watcher: Watcher, step: int, found: StepResult, seconds: float
-    ) -> dict[str, float]:
+    def _row(self, step: int, found: StepResult, seconds: float) -> dict[str, float]:
         per_epoch = self.plan.settings.steps_per_epoch(len(self.plan.dataset))
         return {
             "epoch": step / per_epoch,
             "loss": found.loss,
             "lr": float(self.optimiser.param_groups[0]["lr"]),
             "samples_per_second": self.plan.settings.batch_size / seconds,
-            **watcher.numbers(step, found.embeddings, found.diagnostics),
+            **self.watcher.numbers(step, found.embeddings, found.diagnostics, found.projections),
         }
 
 

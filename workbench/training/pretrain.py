@@ -1,8 +1,8 @@
 """Pretraining: a method, an extraction and a folder in; an encoder with its card out."""
 
 import logging
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,11 +16,13 @@ from workbench.datasets.positives import PairPolicy
 from workbench.datasets.statistics import BandStatistics
 from workbench.datasets.temporal_patches import TemporalPatches
 from workbench.errors import CheckpointError, ContractMismatchError, TrainingError
+from workbench.methods.options import plain_value
 from workbench.methods.recipes import Recipe
 from workbench.progress import Progress
-from workbench.training.checkpoint import Card, package_versions
-from workbench.training.devices import make_fabric
+from workbench.training.checkpoint import Card
+from workbench.training.devices import make_fabric, precision_of, what_ran
 from workbench.training.encoders import describe_encoder
+from workbench.training.identity import differences, run_identity
 from workbench.training.logs import METRICS
 from workbench.training.loop import CHECKPOINT, Loop, Plan
 from workbench.training.run_state import RunState, read_state
@@ -47,9 +49,11 @@ class PretrainResult:
     is_complete: bool
     """False if `stop_after` ended it; the same call without it goes on."""
     last: dict[str, float]
-    """The last row of the metrics; empty if there was nothing left to do."""
+    """The last row of the metrics, also of a run that was found complete."""
     findings: tuple[Finding, ...] = ()
-    """Collapses that the sentinel saw, and warned of."""
+    """Collapses that the sentinel saw, and warned of, in all steps of the run."""
+    method: nn.Module | None = field(default=None, repr=False, compare=False)
+    """The trained method, in memory: its encoder has the weights of the checkpoint."""
 
 
 def pretrain(
@@ -70,15 +74,19 @@ def pretrain(
 
     A run that was cut off, by whatever, is completed by the same call: it goes on from the last
     checkpoint in `out`, and on a CPU ends with the same weights, bit for bit. A complete run is
-    left as it is.
+    left as it is on disk, and its weights are put into the method in memory: encoder, heads,
+    teacher and queue are then as the run left them.
 
     Args:
-        method: A pretext method around an encoder, both of its bands and initial weights.
+        method: A pretext method around an encoder, both with initial weights; or the encoder
+            alone, around which the recipe builds its method.
         data: Locations; patches are shown as pairs of dates where there are any, if the method
             compares views, and as single dates if it does not.
         out: Folder of the run, made if it is missing: encoder.safetensors with its card, the
             state to go on from, metrics.csv and tensorboard.
-        recipe: Gives settings and views, where they are not given.
+        recipe: Gives settings and views, where they are not given. The method must be the
+            recipe's, in every option: `recipe.build(encoder)`, after `recipe.with_options(...)`
+            where options are changed on purpose.
         settings: How long, how fast, how it is watched; None: the recipe's, or the defaults.
         views: One for each view; None: the recipe's, or as many random crops as the method needs.
         statistics: Of the training data; None: those of `data`, kept in `out`.
@@ -90,14 +98,17 @@ def pretrain(
     Raises:
         ContractMismatchError: If the encoder takes another number of bands than the data have.
         ManifestError: If a policy needs several dates and no location has them.
-        TrainingError: If the settings do not fit the data or the method; if the loss is no number
-            (naming the locations of its batch); if the sentinel is to stop at a collapse.
-        CheckpointError: If the folder holds another run, or a damaged one.
+        TrainingError: If the settings do not fit the data, the method or the device; if the method
+            is not the recipe's; if the loss is no number (naming the locations of its batch); if
+            the sentinel is to stop at a collapse.
+        CheckpointError: If the folder holds another run, naming the settings that differ, or a
+            damaged one.
         KeyboardInterrupt: If interrupted, after the step at hand; its state is kept.
     """
     if seed < 0:
         raise TrainingError(f"The seed must be >= 0, got {seed}.")
     folder = Path(out)
+    method = _method_of(method, recipe)
     settings = _default_settings(recipe) if settings is None else settings
     views = _default_views(method, recipe) if views is None else views
     dataset = data if isinstance(data, TemporalPatches) else _shown(data, method, seed)
@@ -106,17 +117,36 @@ def pretrain(
     folder.mkdir(parents=True, exist_ok=True)
     if statistics is None:
         statistics = _own_statistics(dataset, folder, fabric)
-    plan = _plan(method, dataset, folder, settings, views, statistics, seed)
-    plan = replace(plan, card=_card(plan, statistics, recipe, licence))
-    state = _state_of(plan)
-    if state is not None and state.step >= plan.total:
-        log.info("the run in %s is complete", folder)
-        return _result(plan, state.step, {}, [])
-    watcher = Watcher(method, settings, probe)
-    loop = Loop(plan, fabric, state)
-    last = loop.run(watcher, progress)
+    plan = _plan(method, dataset, folder, settings, views, statistics, seed, fabric)
+    plan = replace(plan, card=_card(plan, statistics, recipe, licence, fabric))
+    loop = Loop(plan, fabric, _state_of(plan), Watcher(method, settings, probe))
+    if loop.start >= loop.stop:
+        log.info("the run in %s has done its %d steps", folder, loop.start)
+        loop.leave_as_found()
+    else:
+        loop.run(progress)
     fabric.barrier()
-    return _result(plan, loop.done, last, watcher.findings)
+    return _result(loop)
+
+
+def _method_of(given: nn.Module, recipe: Recipe | None) -> nn.Module:
+    """The pretext method: as it was given, or a recipe's around the encoder that was given."""
+    is_method = hasattr(given, "encoder") and callable(getattr(given, "update", None))
+    if not is_method and recipe is None:
+        raise TrainingError(
+            f"Pretraining needs a pretext method around an encoder, got {type(given).__name__}.\n"
+            "Make one, as MoCo(encoder) or recipe('moco').build(encoder), or give `recipe=`."
+        )
+    if not is_method:
+        assert recipe is not None
+        return recipe.build(given)
+    if recipe is not None and (differs := recipe.differences(given)):
+        raise TrainingError(
+            f"The method must be the one of the recipe {recipe.method!r}, {recipe.name!r}, but "
+            f"differs ({'; '.join(differs[:6])}).\nMake it with `recipe.build(encoder)`, or state "
+            "the change: `recipe.with_options(...)`."
+        )
+    return given
 
 
 def _shown(patches: Patches, method: nn.Module, seed: int) -> TemporalPatches:
@@ -145,41 +175,60 @@ def _plan(
     views: Sequence[ViewOptions],
     statistics: BandStatistics,
     seed: int,
+    fabric: "Fabric",
 ) -> Plan:
     normalizer = Normalizer(statistics, dataset.contract, nodata_as=0.0)
     pipeline = ViewPipeline(views, normalizer=normalizer, reuse_memory=True)
-    spec = describe_encoder(method.encoder)  # type: ignore[arg-type]
-    policy = dataset.policy
-    identity = {
-        "method": type(method).__name__,
-        "encoder": None if spec is None else asdict(spec),
-        "views": [{k: _plain(v) for k, v in asdict(view).items()} for view in views],
-        "data": {
-            **dataset.patches.made_from,
-            "locations": len(dataset),
-            "counts": asdict(dataset.counts),
-            "pairs": None if policy is None else policy.to_dict(),
-            "dataset seed": dataset.seed,
-        },
-        "seed": seed,
-        "settings": settings.to_dict(),
-    }
-    card = Card(contract=dataset.contract, encoder=spec)
+    ran = precision_of(fabric)
+    identity = run_identity(method, dataset, views, settings, statistics, seed=seed, precision=ran)
+    card = Card(contract=dataset.contract, encoder=describe_encoder(method.encoder))  # type: ignore[arg-type]
     return Plan(method, dataset, pipeline, settings, seed, folder, identity, card)
 
 
-def _card(plan: Plan, statistics: BandStatistics, recipe: Recipe | None, licence: str) -> Card:
-    named = {} if recipe is None else {"recipe": recipe.to_dict()}
+def _card(
+    plan: Plan,
+    statistics: BandStatistics,
+    recipe: Recipe | None,
+    licence: str,
+    fabric: "Fabric",
+) -> Card:
+    """The card of what is trained: each number is the trained object's, not the recipe's."""
+    of_run = plan.identity
+    trained = {
+        "options": of_run["options"],
+        "settings": of_run["settings"],
+        "views": of_run["views"],
+        "ran": what_ran(fabric, plan.settings),
+    }
+    named = {} if recipe is None else {"recipe": _recipe_as_trained(recipe, of_run)}
     return replace(
         plan.card,
         statistics=statistics,
-        method=plan.identity["method"],
-        recipe={**named, "settings": plan.identity["settings"], "views": plan.identity["views"]},
-        data=plan.identity["data"],
+        method=of_run["method"],
+        recipe={**named, **trained},
+        data=of_run["data"],
         seed=plan.seed,
         licence=licence,
-        versions=package_versions(),
+        versions=of_run["versions"],
     )
+
+
+def _recipe_as_trained(recipe: Recipe, of_run: Mapping[str, Any]) -> dict[str, Any]:
+    """Name a recipe for a card, with the numbers that were trained and those that were changed."""
+    settings, told = of_run["settings"], recipe.training()
+    wanted = PretrainSettings.from_recipe(recipe).to_dict()
+    views = [plain_value(asdict(view)) for view in recipe_views(recipe)]
+    changed = {name: wanted[name] for name in told if wanted[name] != settings[name]}
+    return {
+        "method": recipe.method,
+        "name": recipe.name,
+        "reference": recipe.reference,
+        "options": of_run["options"],
+        **{name: settings[name] for name in told},
+        "changed options": plain_value(recipe.changed),
+        "changed settings, as the recipe has them": changed,
+        "views are the recipe's": views == of_run["views"],
+    }
 
 
 def _own_statistics(dataset: TemporalPatches, folder: Path, fabric: "Fabric") -> BandStatistics:
@@ -210,32 +259,24 @@ def _state_of(plan: Plan) -> RunState | None:
     state = read_state(plan.out)
     if state is None:
         return None
-    ours, theirs = dict(plan.identity), dict(state.identity)
-    settings = PretrainSettings.from_dict(theirs.pop("settings"))
-    ours.pop("settings")
-    differs = [f"{name} differs" for name in ours if ours[name] != theirs.get(name)]
-    differs += plan.settings.differences(settings)
-    if differs:
+    if differs := differences(state.identity, plan.identity, type(plan.method)):
+        more = f"; and {len(differs) - 4} more" if len(differs) > 4 else ""
         raise CheckpointError(
-            f"A run goes on with the settings it was started with, but for the one in {plan.out} "
-            f"{'; '.join(differs[:4])}.\nUse those, or another folder."
+            f"Cannot resume {plan.out}: settings differ ({'; '.join(differs[:4])}{more}).\n"
+            "Use the settings it was started with, or another folder."
         )
     log.info("going on from step %d of %d in %s", state.step, plan.total, plan.out)
     return state
 
 
-def _result(
-    plan: Plan, steps: int, last: dict[str, float], findings: list[Finding]
-) -> PretrainResult:
+def _result(loop: Loop) -> PretrainResult:
+    plan = loop.plan
     return PretrainResult(
         checkpoint=plan.out / CHECKPOINT,
         metrics=plan.out / METRICS,
-        steps=steps,
-        is_complete=steps == plan.total,
-        last=last,
-        findings=tuple(findings),
+        steps=loop.done,
+        is_complete=loop.done == plan.total,
+        last=dict(loop.last),
+        findings=tuple(loop.watcher.findings),
+        method=plan.method,
     )
-
-
-def _plain(value: object) -> object:
-    return list(value) if isinstance(value, tuple) else value

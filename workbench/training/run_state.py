@@ -3,7 +3,7 @@
 What is random is not here: order, views and masks are functions of the seed and the step.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 from workbench.datasets.files import whole_file
 from workbench.errors import CheckpointError
 
-FORMAT = 1
+FORMAT = 2
 STATE = "state.pt"
 
 
@@ -30,6 +30,10 @@ class RunState:
     """State of the method, teachers and queues included."""
     optimiser: dict[str, Any]
     """State of the optimiser."""
+    last: dict[str, float] = field(default_factory=dict)
+    """Last row of the metrics."""
+    watch: dict[str, Any] = field(default_factory=dict)
+    """State of the collapse sentinel, and what it found."""
 
 
 def write_state(folder: Path, state: RunState) -> Path:
@@ -51,14 +55,20 @@ def read_state(folder: Path) -> RunState | None:
         return None
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
-        if found.pop("format") != FORMAT:
-            raise ValueError("of another format")
-        return RunState(**found)
+        version = found.pop("format")
+        state = RunState(**found) if version == FORMAT else None
     except Exception as error:  # torch names a damaged file by a dozen types
         raise CheckpointError(
             f"{path} must be the state of a run, but cannot be read ({type(error).__name__}).\n"
             "Remove it to start the run anew, or choose another folder."
         ) from error
+    if state is None:
+        raise CheckpointError(
+            f"Cannot resume {folder}: its {STATE} is of format {version!r}, which does not record "
+            f"all options of the method; this version reads format {FORMAT}.\nThe encoder in the "
+            "folder can still be loaded; train on in another folder."
+        )
+    return state
 
 
 def full_state(method: nn.Module, optimiser: Optimizer, *, is_sharded: bool) -> tuple[Any, Any]:

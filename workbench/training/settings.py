@@ -153,15 +153,6 @@ class PretrainSettings:
         """
         return cls.from_dict({**recipe.training(), **changes})
 
-    def differences(self, other: "PretrainSettings") -> list[str]:
-        """List the settings by which another run gets other weights: "lr is 0.1, not 0.2"."""
-        ours, theirs = self.to_dict(), other.to_dict()
-        return [
-            f"{name} is {ours[name]!r}, not {theirs[name]!r}"
-            for name in ours
-            if name not in _HARMLESS and ours[name] != theirs[name]
-        ]
-
     def total_steps(self, locations: int) -> int:
         """Count the steps of the whole run.
 
@@ -186,6 +177,11 @@ class PretrainSettings:
                 "Lower `batch_size`, or take more data."
             )
         return locations // self.batch_size
+
+
+def harmless_settings() -> frozenset[str]:
+    """Names of the settings that may change between a run and its continuation."""
+    return frozenset(_HARMLESS)
 
 
 def recipe_views(recipe: Recipe, **changes: Any) -> tuple[ViewOptions, ...]:

@@ -127,12 +127,14 @@ def small_run(
     torch.manual_seed(seed)
     network = small_encoder(encoder, patches, scale=scale)
     chosen = recipe(method, recipe_name)
-    options = {**chosen.options, **(_cuts(method, chosen.options) if size.cuts else {})}
-    module = METHODS[method](network, **options)
+    if size.cuts:
+        chosen = chosen.with_options(**_cuts(method, chosen.options))
+    module = chosen.build(network)
     result = pretrain(
         module,
         patches,
         out=out,
+        recipe=chosen,
         settings=replace(_settings(chosen, size), **settings),
         views=_views(chosen, size),
         statistics=statistics,

@@ -3,6 +3,7 @@
 import logging
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from typing import Any
 
 from torch import Tensor, nn
@@ -34,31 +35,60 @@ class Watcher:
         self, method: nn.Module, settings: PretrainSettings, probe: Probe | None = None
     ) -> None:
         family: Any = method.family
-        self._sentinel = CollapseSentinel(family, settings.watch) if settings.watch else None
+        wanted = getattr(method, "projection_std", None)
+        self._sentinel = (
+            CollapseSentinel(family, settings.watch, projection_std=wanted)
+            if settings.watch
+            else None
+        )
         self._method, self._settings, self._probe = method, settings, probe
         self.findings = []
 
+    def state(self) -> dict[str, Any]:
+        """Give what a resumed run needs to go on watching where this one stopped."""
+        told = {"findings": [asdict(finding) for finding in self.findings]}
+        return told | ({} if self._sentinel is None else {"sentinel": self._sentinel.state()})
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take up what `state` gave."""
+        self.findings = [Finding(**finding) for finding in state.get("findings", [])]
+        if self._sentinel is not None and "sentinel" in state:
+            self._sentinel.restore(state["sentinel"])
+
     def look(
-        self, step: int, loss: float, embeddings: Tensor, diagnostics: Mapping[str, Tensor]
+        self,
+        step: int,
+        loss: float,
+        embeddings: Tensor,
+        diagnostics: Mapping[str, Tensor],
+        projections: Tensor | None = None,
     ) -> Finding | None:
         """Let the sentinel look at a step; a finding is logged and kept."""
         if self._sentinel is None:
             return None
-        finding = self._sentinel.observe(step, loss, embeddings, diagnostics)
+        finding = self._sentinel.observe(step, loss, embeddings, diagnostics, projections)
         if finding is not None:
             log.warning("%s", finding.reason)
             self.findings.append(finding)
         return finding
 
     def numbers(
-        self, step: int, embeddings: Tensor, diagnostics: Mapping[str, Tensor]
+        self,
+        step: int,
+        embeddings: Tensor,
+        diagnostics: Mapping[str, Tensor],
+        projections: Tensor | None = None,
     ) -> dict[str, float]:
-        """Give the numbers of a step that is logged: of the method, the embeddings, the probe."""
+        """Give the numbers of a step that is logged: of the method, embeddings, projections."""
         found = {name: float(value) for name, value in diagnostics.items() if value.numel() == 1}
         if len(embeddings) > 1:
             found["embedding_spread"] = float(spread(embeddings))
             found["embedding_rank"] = float(effective_rank(embeddings))
             found["embedding_cosine"] = float(mean_cosine(embeddings))
+        if projections is not None and len(projections) > 1:
+            found["projection_spread"] = float(spread(projections))
+            found["projection_rank"] = float(effective_rank(projections, centred=True))
+            found["projection_std"] = float(projections.std(dim=0).mean())
         return found
 
     def probes(self, step: int, *, last: bool) -> dict[str, float]:
