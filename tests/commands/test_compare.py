@@ -1,6 +1,7 @@
 """`workbench compare` from the shell: stores in, table, paragraph, ranking and page out."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from scipy import ndimage
 from typer.testing import CliRunner
 
 from workbench.__main__ import app, main
-from workbench.evaluation import Predictions, write_predictions
+from workbench.evaluation import Predictions, read_predictions, write_predictions
 
 IDS = (*(f"n{i:02d}" for i in range(11)), "<script>alert(1)</script>")
 
@@ -77,3 +78,31 @@ def test_the_same_model_twice_and_no_store_are_refused(stores, capsys, monkeypat
             main()
         assert left.value.code == 1
         assert message in capsys.readouterr().err
+
+
+def test_both_models_can_be_read_at_80_columns(stores, tmp_path):
+    """As fine-tuning names them: over a hundred characters, of which one word differs."""
+    for number, stem in ((1, "standard"), (2, "detail")):
+        made = read_predictions(tmp_path / str(number))
+        cell = {"task": "tree_mask", "encoder": "resnet", "decoder": "unet", "stem": stem}
+        name = " / ".join(f"{k}={v}" for k, v in cell.items()) + ", steps=60, weights=0123" * 3
+        maps = np.array(made.maps)
+        write_predictions(tmp_path / str(number), replace(made, maps=maps, model=name, design=cell))
+    told = CliRunner().invoke(app, ["compare", *stores], env={"COLUMNS": "80"})
+    assert told.exit_code == 0, told.output
+    lines = told.output.splitlines()
+    assert any(line.startswith("A = stem=") for line in lines)
+    assert any(line.startswith("B = stem=") for line in lines)
+    for row in ("mIoU", "Boundary IoU", "Boundary curve"):
+        (line,) = [line for line in lines if line.startswith(row + " ")]
+        assert len(line) <= 80
+        numbers = line.removeprefix(row).split()
+        assert [float(n) for n in numbers[:3]][2] == pytest.approx(
+            float(numbers[0]) - float(numbers[1]), abs=0.011
+        )
+    flat = " ".join(told.output.split())
+    assert "floor: the smallest difference" in flat
+    assert "No groups" in flat
+    named = CliRunner().invoke(app, ["compare", *stores, "--names", "[/bold],x"])
+    assert named.exit_code == 0, named.output
+    assert "[/bold]" in named.output

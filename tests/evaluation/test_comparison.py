@@ -1,5 +1,7 @@
 """Two models of equal mIoU, one of which loses what is thin: found, ranked and told."""
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -248,3 +250,71 @@ def test_targets_that_know_their_classes_need_no_more(made):
     ]
     found = compare_models({p.model: p for p in stored[:2]}, stored[2], draws=100)
     assert found.classes == ("x", "y")
+
+
+def test_scores_that_contradict_each_other_name_no_worse_model():
+    """One model is a pixel off everywhere; the other has the wrong field inside each wood."""
+    n, side = 24, 64
+    target = np.zeros((n, side, side), np.uint8)
+    target[:, 12:52, 12:52] = 1
+    moved = np.roll(target, 1, axis=2)
+    blob = target.copy()
+    rng = np.random.default_rng(3)
+    for i in range(n):
+        half = 7 + int(rng.integers(2))
+        blob[i, 32 - half : 32 + half, 32 - half : 32 + half] = 0
+    ids = [f"p{i}" for i in range(n)]
+    maps = {k: dict(zip(ids, m, strict=True)) for k, m in (("moved", moved), ("field", blob))}
+    (pair,) = compare_models(
+        maps, dict(zip(ids, target, strict=True)), classes=2, gsd=10, dilation=1, draws=200
+    ).pairs
+    assert pair.boundary.difference * pair.area.difference < 0
+    assert pair.contradicts
+    assert "disagree" in pair.paragraph
+    assert "worse" not in pair.paragraph
+    assert "tolerances of" in pair.paragraph
+    assert pair.shifts["moved"].whole == (0, -1)
+    assert "maps of moved fit the labels better" in pair.paragraph
+
+
+def test_equal_models_hide_nothing():
+    """Six models with the same kind of errors, drawn anew: at most one family in ten claims."""
+    claimed = 0
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        target = (ndimage.gaussian_filter(rng.normal(size=(20, 24, 24)), (0, 3, 3)) > 0).astype(int)
+        ids = [str(i) for i in range(20)]
+        models = {
+            str(m): dict(zip(ids, target ^ (rng.random(target.shape) < 0.05), strict=True))
+            for m in range(6)
+        }
+        truth = dict(zip(ids, target, strict=True))
+        claimed += bool(compare_models(models, truth, classes=2, gsd=10, draws=100).hidden)
+    assert claimed <= 1
+
+
+def test_missing_and_travelling_groups_are_told(made):
+    a, b, target, _ = made
+    ids = tuple(target)
+    stored = {
+        name: Predictions(name, ids, np.stack(list(m.values())), ("x", "y"), 10.0)
+        for name, m in (("A", a), ("B", b), ("target", target))
+    }
+    truth = stored.pop("target")
+    assert "No groups" in compare_models(stored, truth, draws=100).notes[0]
+    blocks = tuple(str(i // 6) for i in range(N))
+    grouped = {k: dataclasses.replace(p, groups=blocks) for k, p in stored.items()}
+    found = compare_models(grouped, truth, draws=100)
+    assert (found.n_groups, found.has_groups) == (10, True)
+    grouped["B"] = dataclasses.replace(stored["B"], groups=tuple(str(i % 7) for i in range(N)))
+    with pytest.raises(EvaluationError, match="groups them otherwise"):
+        compare_models(grouped, truth, draws=100)
+
+
+def test_maps_without_boundaries_have_an_miou():
+    ids = [str(i) for i in range(8)]
+    flat = {i: np.zeros((16, 16), int) for i in ids}
+    other = {i: np.full((16, 16), k % 2) for k, i in enumerate(ids)}
+    found = compare_models({"a": flat, "b": other}, flat, classes=2, gsd=10, draws=100)
+    assert found.pairs[0].miou.difference > 0
+    assert found.pairs[0].boundary.is_tie

@@ -316,3 +316,18 @@ def test_labels_outside_of_the_classes_are_refused_with_their_cure():
     with pytest.raises(EvaluationError, match=r"255 occurs \(5 pixels\)") as told:
         boundary_iou(np.zeros((5, 5), int), target, classes=2, dilation=1)
     assert "ignore_index" in str(told.value)
+
+
+def test_a_huge_nodata_beside_listed_classes_needs_no_huge_table():
+    from workbench.evaluation.label_maps import label_pair
+
+    labels = np.array([[0, 7, 2**32 - 1], [300_000, 7, 0]], np.uint32)
+    pair = label_pair(labels, labels, classes=[7, 300_000, 5])
+    assert pair.target.tolist() == [[[3, 0, 3], [1, 0, 3]]]
+
+
+@pytest.mark.parametrize("gsd", [np.float32(10), np.int64(10), 10, 10.0])
+def test_numbers_of_numpy_are_numbers(gsd):
+    from workbench.evaluation.label_maps import positive_spacing
+
+    assert positive_spacing(gsd) == (10.0, 10.0)

@@ -102,3 +102,17 @@ def test_what_is_wider_than_the_stride_and_on_its_grid_is_kept_and_lines_are_los
     assert (filled[0, 24:28] == 1).all()  # among known pixels all are lines
     with pytest.raises(EvaluationError, match="5 does not divide"):
         through_stride(truth, stride=5, classes=2)
+
+
+def test_a_shift_beyond_the_search_is_found_or_said():
+    """Labels moved by ten pixels: the search widens to them, or says that it stops too early."""
+    rng = np.random.default_rng(17)
+    whole = ndimage.gaussian_filter(rng.normal(size=(120, 120)), 4) > 0
+    target, pred = whole[20:100, 20:100].astype(int), whole[20:100, 30:110].astype(int)
+    found = estimate_shift(pred, target, classes=2, largest=3)
+    assert found.whole == (0, 10)
+    assert not found.at_edge
+    assert found.searched >= 10
+    short = estimate_shift(pred, target, classes=2, largest=3, widest=3)
+    assert short.at_edge
+    assert "at least 3 px" in str(short)

@@ -232,3 +232,28 @@ def test_models_are_compared_by_their_scores_not_by_means_over_images(tally, map
     fewer.add(logits[:3], target[:3], list("abc"))
     with pytest.raises(ValueError, match="of 6 and 3 images 3 are in both"):
         paired_bootstrap(a, fewer.scores()["macro_miou"], rng=rng)
+
+
+@pytest.mark.parametrize(("images", "classes"), [(1, 3), (3, 1), (1, 1)])
+def test_one_image_or_one_class_of_labels_can_be_scored(images, classes):
+    logits = torch.arange(images * classes).reshape(images, classes) - 0.5
+    tally = MultiLabelTally([f"c{k}" for k in range(classes)])
+    tally.add(logits, torch.ones(images, classes), [str(i) for i in range(images)])
+    scores = tally.scores()
+    hits = int((logits > 0).sum())
+    wanted = 2 * hits / (hits + images * classes)
+    assert scores["micro_f1"].value == pytest.approx(wanted)
+
+
+def test_logits_that_are_no_numbers_are_refused():
+    logits = torch.zeros(2, 3, 4, 4)
+    logits[1, 0, 0, 0] = float("nan")
+    target = torch.zeros(2, 4, 4, dtype=torch.long)
+    tally = SegmentationTally(["a", "b", "c"], ignore_index=9)
+    with pytest.raises(ContractMismatchError, match=r"1 are NaN \(first in image 'y'\)"):
+        tally.add(logits, target, ["x", "y"])
+    target[1, 0, 0] = 9  # nobody asks there
+    tally.add(logits, target, ["x", "y"])
+    assert tally.scores()["overall_accuracy"].value == 1
+    with pytest.raises(ContractMismatchError, match="are NaN"):
+        MultiLabelTally(["a"]).add(torch.full((1, 1), float("nan")), torch.ones(1, 1), ["x"])

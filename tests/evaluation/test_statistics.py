@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
 from workbench.evaluation.statistics import paired_bootstrap, paired_permutation
 
@@ -10,6 +11,79 @@ TESTS = pytest.mark.parametrize("test", [paired_bootstrap, paired_permutation])
 
 def seeded(seed: int = 0) -> np.random.Generator:
     return np.random.default_rng(seed)
+
+
+def test_three_groups_claim_nothing_however_small_the_spread():
+    """Two of the eight swaps are as extreme: p = 0.25, and that is said."""
+    found = paired_bootstrap([0.80, 0.81, 0.79], [0.79, 0.80, 0.785], rng=seeded())
+    assert found.p_value == 0.25
+    assert found.better == "tie"
+    assert "no difference is claimed from 3 groups" in found.warning
+    assert "no difference is claimed from 3 groups" in str(found)
+
+
+@pytest.mark.parametrize("n", [2, 3, 5, 6, 9, 14])
+def test_p_is_floored_by_groups_and_not_by_draws(n):
+    """A difference in every group: of 2 ** n swaps two are as extreme."""
+    base, gain = seeded(n).random((2, n))
+    found = paired_bootstrap(base + 1 + 0.1 * gain, base, draws=100, rng=seeded())
+    assert found.p_value == 2 / 2**n
+    assert found.claims == (n >= 6)
+    assert found.is_tie == (n < 6)
+
+
+def test_drawn_swaps_count_the_difference_as_it_is():
+    """No drawn swap of 40 groups is as extreme, so p = 1 / (1 + draws): never 0."""
+    base = seeded().random(40)
+    assert paired_permutation(base + 1, base, draws=400, rng=seeded()).p_value == 1 / 401
+    assert paired_bootstrap(base + 1, base, draws=400, rng=seeded()).p_value == 1 / 20_001
+
+
+def test_images_of_a_group_are_swapped_together():
+    a, b = seeded(2).random((2, 12))
+    groups = np.repeat(range(6), 2)
+    gaps = (a - b).reshape(6, 2).sum(axis=1)
+    signs = np.array(np.meshgrid(*[[-1, 1]] * 6)).reshape(6, -1).T
+    by_hand = (np.abs(signs @ gaps) >= abs(gaps.sum()) - 1e-12).mean()
+    assert paired_bootstrap(a, b, groups=groups, rng=seeded()).p_value == by_hand
+
+
+def test_of_even_groups_the_interval_is_at_least_that_of_student():
+    gaps = seeded(4).normal(0.02, 0.05, 12)
+    found = paired_bootstrap(gaps, np.zeros(12), rng=seeded())
+    by_scipy = stats.ttest_1samp(gaps, 0).confidence_interval(0.95)
+    assert found.low <= by_scipy.low + 1e-12
+    assert found.high >= by_scipy.high - 1e-12
+    few = paired_bootstrap(gaps[:4], np.zeros(4), rng=seeded())
+    ends = stats.ttest_1samp(gaps[:4], 0).confidence_interval(0.95)
+    assert (few.low, few.high) == pytest.approx(tuple(ends))
+
+
+@TESTS
+def test_infinite_values_are_refused(test):
+    with pytest.raises(ValueError, match=r"must be finite.*inf is the value of image 1"):
+        test([0.1, np.inf, 0.3], [0.1, 0.2, 0.3], rng=seeded())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n_groups", [6, 9, 40])
+def test_size_and_coverage_hold_from_six_groups_on(n_groups):
+    """Clustered scores, symmetric and skewed; three standard errors of the simulation are left."""
+    rng, runs = seeded(n_groups), 500
+    called = held = skewed = 0
+    for _ in range(runs):
+        group = np.repeat(np.arange(n_groups), rng.integers(1, 13, n_groups))
+        gap = 0.7 * rng.normal(size=n_groups)[group] + 0.7 * rng.normal(size=len(group))
+        test = paired_bootstrap(gap, np.zeros_like(gap), groups=group, draws=400, rng=rng)
+        called += not test.is_tie
+        held += test.low <= 0 <= test.high
+        leaning = rng.exponential(size=n_groups)
+        own = paired_bootstrap(leaning, np.zeros(n_groups), draws=400, rng=rng)
+        skewed += own.low <= 1 <= own.high
+    slack = 3 * (0.05 * 0.95 / runs) ** 0.5
+    assert called / runs <= 0.06 + slack
+    assert 0.93 - slack <= held / runs <= 0.97 + slack
+    assert 0.93 - slack <= skewed / runs <= 0.97 + slack
 
 
 @TESTS

@@ -81,3 +81,24 @@ def test_differences_of_the_floor_are_found_with_the_power_it_states():
     assert 0.73 <= np.mean(np.array(found) == "a") <= 0.88
     with pytest.raises(ValueError, match="power is in"):
         resolution_floor(*pair(0), power=1.0, **options)
+
+
+@pytest.mark.parametrize("n_models", [6, 8])
+def test_families_of_equal_models_on_nine_groups_claim_nothing(n_models):
+    """Of 9 groups the least p is 2 / 2 ** 9; corrected for 15 or 28 pairs it is above 0.05."""
+    rng = np.random.default_rng(9)
+    groups = np.repeat(range(9), 4)
+    for _ in range(10):
+        base = rng.random(36)
+        each = {f"m{i}": [base + rng.normal(0, 0.1, 36)] for i in range(n_models)}
+        found = compare_all(each, groups=groups, draws=100, rng=rng)
+        pairs = n_models * (n_models - 1) // 2
+        assert (found.table["p_holm"] > 0.05).all()
+        assert found.least_p == pytest.approx(pairs * 2 / 2**9)
+        assert (found.table["p_value"] * 256 % 1 == 0).all()  # shares of 512 swaps, in twos
+
+
+def test_nothing_is_told_apart_from_five_groups():
+    floor = resolution_floor(np.arange(5.0), np.zeros(5), rng=np.random.default_rng(0))
+    assert np.isinf(floor.smallest)
+    assert "at least 6 are needed" in str(floor)

@@ -411,7 +411,7 @@ def _better_first(
     names: tuple[str, str], tests: dict[str, PairedDifference], measure: Measure
 ) -> tuple[tuple[str, str], dict[str, PairedDifference]]:
     """The model with the higher boundary measure first."""
-    if tests[measure].difference >= 0:
+    if not tests[measure].difference < 0:  # NaN without boundaries
         return names, tests
     return names[::-1], {name: _turned(test) for name, test in tests.items()}
 

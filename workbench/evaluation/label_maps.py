@@ -24,6 +24,9 @@ Classes = int | Sequence[int]
 "other"."""
 
 
+_LARGEST_TABLE = 2**16
+
+
 @dataclass(frozen=True)
 class LabelPair:
     """Prediction and target on one grid, as codes: place among `classes`, or len(classes)."""
@@ -108,8 +111,10 @@ def positive_spacing(spacing: float | tuple[float, float]) -> tuple[float, float
     Raises:
         EvaluationError: If it is not positive and finite.
     """
-    pair = (spacing, spacing) if isinstance(spacing, int | float) else tuple(spacing)
-    if len(pair) != 2 or not all(np.isfinite(s) and s > 0 for s in pair):
+    is_one = np.ndim(spacing) == 0  # a number of Python, NumPy or a 0-d array
+    pair: tuple[Any, ...] = (spacing, spacing) if is_one else tuple(spacing)  # type: ignore[arg-type]
+    is_number = all(np.asarray(s).dtype.kind in "iuf" and np.ndim(s) == 0 for s in pair)
+    if len(pair) != 2 or not is_number or not all(np.isfinite(s) and s > 0 for s in pair):
         raise EvaluationError(
             f"The size of a pixel must be positive and finite, but is {spacing}.\n"
             "Give metres, as 30.0 or as (height, width)."
@@ -179,6 +184,12 @@ def _codes(
         )
     if total is not None:
         return numbers.to(kind)
+    if high > _LARGEST_TABLE:  # as of a nodata of 4294967295: no table of all numbers up to it
+        order = torch.tensor(sorted(scored), device=labels.device)
+        near = torch.searchsorted(order, numbers.long()).clamp(max=len(scored) - 1)
+        place = torch.tensor([scored.index(int(c)) for c in order], device=labels.device)
+        is_scored = order[near] == numbers
+        return torch.where(is_scored, place[near], len(scored)).to(kind)
     table = torch.full((high + 1,), len(scored), dtype=kind, device=labels.device)
     for place, label in enumerate(scored):
         if label <= high:

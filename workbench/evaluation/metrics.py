@@ -113,6 +113,11 @@ class SegmentationTally:
         require_new(images, self._images)
         require_known(target, len(self.classes), self.ignore_index, images, "labels")
         require_known(hard, len(self.classes), None, images, "predictions")
+        if logits is not None:
+            known = torch.ones_like(target, dtype=torch.bool)
+            if self.ignore_index is not None:
+                known = target != self.ignore_index
+            require_numbers(logits.isnan().any(dim=1) & known, images, "Logits")
 
     def _counted(self, target: Tensor, images: Sequence[str]) -> Tensor:
         """(B,) True for the images that have a labelled pixel."""
@@ -177,6 +182,21 @@ def require_new(images: Sequence[str], before: Sequence[str]) -> None:
     if twice or len(set(images)) < len(images):
         name = min(twice) if twice else next(n for n in images if list(images).count(n) > 1)
         raise ContractMismatchError(f"Each image is judged once, but {name!r} came twice.")
+
+
+def require_numbers(is_nan: Tensor, images: Sequence[str], what: str) -> None:
+    """Refuse predictions that are no numbers where there is a label: a class of them means nothing.
+
+    Raises:
+        ContractMismatchError: Naming an image, and how many values are NaN.
+    """
+    if is_nan.any():
+        place = int(is_nan.flatten(1).any(dim=1).long().argmax())
+        raise ContractMismatchError(
+            f"{what} must be numbers wherever there is a label, but {int(is_nan.sum())} are NaN "
+            f"(first in image {images[place]!r}).\n"
+            "The training has diverged, or pixels without data went into the network."
+        )
 
 
 def require_known(

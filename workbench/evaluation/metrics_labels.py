@@ -6,7 +6,12 @@ import numpy as np
 from torch import Tensor
 
 from workbench.errors import ContractMismatchError
-from workbench.evaluation.metrics import require_judged, require_known, require_new
+from workbench.evaluation.metrics import (
+    require_judged,
+    require_known,
+    require_new,
+    require_numbers,
+)
 from workbench.evaluation.score_records import ScoreRecord
 from workbench.evaluation.scores import AnyScore
 
@@ -47,6 +52,7 @@ class MultiLabelTally:
             )
         require_new(images, self._images)
         require_known(target, 2, None, images, "label vectors")
+        require_numbers(logits.isnan(), images, "Logits")
         probability = logits.double().sigmoid()
         counts = multilabel_stat_scores(
             probability.unsqueeze(-1),
@@ -57,6 +63,7 @@ class MultiLabelTally:
             multidim_average="samplewise",
             validate_args=False,
         )  # (B, K, 5): hits, false alarms, right absences, misses, present
+        counts = counts.reshape(*size, 5)  # one image or one class loses its axis on the way
         self._counts.append(counts[..., [0, 1, 3]].cpu().numpy())
         self._images += list(images)
         self._confidence.append(probability.cpu().numpy())

@@ -2,6 +2,7 @@
 
 FOLDER/study.yaml         what was asked for
 FOLDER/results.parquet    a row for each finished cell, and its images beside it
+FOLDER/predictions/       maps of the test part, of each cell and of the labels, by task
 FOLDER/features/          of frozen encoders, each computed once
 FOLDER/data/              the simulated campaign, if there is one
 """
@@ -18,10 +19,12 @@ from workbench.datasets.files import file_checksum, whole_file, write_record
 from workbench.errors import EvaluationError
 from workbench.evaluation.benchmark import Bench, protocol_of, require_sensible, settings_of
 from workbench.evaluation.cell_encoders import CellEncoders
+from workbench.evaluation.kept import KeptPredictions
 from workbench.evaluation.named_tasks import open_tasks
 from workbench.evaluation.results import ResultsTable
 from workbench.evaluation.study import CellNote, StudyCell, StudyReport, run_study
 from workbench.evaluation.study_files import StudyFile
+from workbench.training.encoders import require_factory
 from workbench.training.features import FeatureCache
 
 STUDY, RESULTS, ENCODERS = "study.yaml", "results.parquet", "encoders.json"
@@ -69,6 +72,7 @@ def prepare_sweep(
 
     Raises:
         EvaluationError: If a cell makes no sense, or its weights are not there.
+        CheckpointError: If nothing makes encoders of that name.
         TrainingError: If a setting or a protocol is outside its range.
     """
     folder = Path(folder)
@@ -76,6 +80,8 @@ def prepare_sweep(
     encoders = CellEncoders(study.encoders, study.checkpoints, Path(checkpoints or "."))
     for cell in cells:
         protocol_of(cell), settings_of(cell)
+    for name in dict.fromkeys(cell.encoder for cell in cells if cell.init == "random"):
+        require_factory(study.encoders[name].factory)
     _require_same_encoders(folder, study, encoders, cells)
     tasks = open_tasks(
         dict.fromkeys(cell.task for cell in cells),
@@ -88,7 +94,8 @@ def prepare_sweep(
     for cell in cells:
         require_sensible(tasks[cell.task], cell)
     cache = FeatureCache(folder / "features", device=device)
-    bench = Bench(tasks, encoders, cache=cache, device=device)
+    keep = KeptPredictions(folder / "predictions", tasks)
+    bench = Bench(tasks, encoders, cache=cache, device=device, keep=keep)
     return Sweep(cells, ResultsTable(folder / RESULTS), bench)
 
 

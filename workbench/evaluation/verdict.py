@@ -78,12 +78,14 @@ def _points(test: PairedDifference) -> str:
 
 
 def signed(value: float) -> str:
-    """Two digits and a sign; zero has none, so that there is no "-0.00".
+    """Two digits and a sign; zero has none, so that there is no "-0.00"; a dash for NaN.
 
     Example:
         >>> signed(-0.001), signed(1.234)
         ('0.00', '+1.23')
     """
+    if math.isnan(value):
+        return "-"
     return f"{value:+.2f}" if round(value, 2) else "0.00"
 
 

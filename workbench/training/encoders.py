@@ -29,20 +29,31 @@ class EncoderSpec:
         Raises:
             CheckpointError: If there is no such factory, or it does not take these options.
         """
-        factories: dict[str, Callable[..., nn.Module]] = {
-            name: getattr(models, name) for name in _FACTORIES
-        }
-        factories |= {"ViTEncoder": _vit_of_any_size, "WavelengthViT": _wavelength_vit_of_any_size}
-        if self.factory not in factories:
-            raise CheckpointError(
-                f"There is no encoder {self.factory!r}.\nEncoders are {', '.join(factories)}."
-            )
+        require_factory(self.factory)
+        factories = _factories()
         try:
             encoder = factories[self.factory](**self.options)
         except TypeError as error:
             raise CheckpointError(f"An encoder {self.factory} cannot be made: {error}.") from error
         setattr(encoder, _SPEC, self)
         return encoder
+
+
+def _factories() -> dict[str, Callable[..., nn.Module]]:
+    found: dict[str, Callable[..., nn.Module]] = {n: getattr(models, n) for n in _FACTORIES}
+    return found | {"ViTEncoder": _vit_of_any_size, "WavelengthViT": _wavelength_vit_of_any_size}
+
+
+def require_factory(name: str) -> None:
+    """Refuse a name by which no encoder is made.
+
+    Raises:
+        CheckpointError: Naming those that there are.
+    """
+    if name not in _factories():
+        raise CheckpointError(
+            f"There is no encoder {name!r}.\nEncoders are {', '.join(_factories())}."
+        )
 
 
 def build_encoder(factory: str, **options: Any) -> nn.Module:
