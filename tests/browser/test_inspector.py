@@ -254,7 +254,7 @@ def test_everything_is_reached_by_keys(page, inspector):
 
 def test_votes_are_blind_kept_and_taken_along(page, inspector, tmp_path):
     page.keyboard.press("v")
-    expect(page.locator("#panes figcaption")).to_have_text(["Image", "Target", "Left", "Right"])
+    expect(page.locator("#panes figcaption")).to_have_text(["Image", "Left", "Right"])
     expect(page.locator("#scores")).to_be_hidden()
     options = page.locator("#sort option").all_inner_texts()
     assert not any("right" in option for option in options)
@@ -281,6 +281,67 @@ def test_votes_are_blind_kept_and_taken_along(page, inspector, tmp_path):
     page.wait_for_selector("body[data-ready]")
     tally.wait_for()
     assert page.evaluate("() => inspector.patch.meta.id") == ids[4]
+
+
+FITS = """(selector) => {
+  const panel = document.getElementById("side").getBoundingClientRect();
+  return [...document.querySelectorAll(selector)].map((e) => e.getBoundingClientRect())
+    .every((box) => box.width > 40 && box.left >= panel.left && box.right <= panel.right);
+}"""
+IN_VIEW = """(selector) => {
+  const box = document.querySelector(selector).getBoundingClientRect();
+  const panel = document.getElementById("side").getBoundingClientRect();
+  return box.top >= panel.top && box.bottom <= panel.bottom;
+}"""
+
+
+@pytest.mark.parametrize("size", [(1440, 900), (1024, 700), (1024, 600)])
+def test_the_magnifier_fits_its_panel_and_the_scores_are_seen(open_page, tmp_path, size):
+    rng = np.random.default_rng(0)
+    maps = [rng.integers(0, 15, (48, 48)) for _ in range(3)]
+    patch = InspectorPatch("p", np.zeros((48, 48, 3), np.uint8), *maps, {"dispute": 0.1})
+    classes = [(f"mixed forest and shrub of kind {k}", f"#{k:x}{k:x}8844") for k in range(15)]
+    names = tuple(f"finetune-2022-campaign-forest-{kind}-patch4-seed=0" for kind in ("vit", "moco"))
+    page = open_page(Inspector([patch], classes, gsd=10.0, names=names).save(tmp_path / "p.html"))
+    page.set_viewport_size({"width": size[0], "height": size[1]})
+    page.wait_for_timeout(200)
+    assert page.locator(".lenses figure").count() == 4
+    assert page.evaluate(FITS, ".lenses canvas")
+    assert page.evaluate(FITS, ".classes button")
+    assert page.evaluate(IN_VIEW, "#scores")
+    expect(page.locator("#panes figcaption")).to_have_text(
+        ["Image", "Target", "A · vit", "B · moco"]
+    )
+
+
+def test_who_votes_blind_does_not_see_the_target(page):
+    page.keyboard.press("d")
+    page.keyboard.press("v")
+    page.wait_for_function("() => inspector.state.blind && inspector.isShown()")
+    assert page.evaluate("() => inspector.state.overlay") == ""
+    for key in "db":
+        page.keyboard.press(key)
+        assert page.evaluate("() => inspector.state.overlay") == ""
+    page.keyboard.press("o")
+    page.wait_for_function("() => inspector.state.overlay === 'outline'")
+    expect(page.locator("#cursor tr th")).to_have_text(["Image", "Left", "Right"])
+    told = page.locator("body").inner_text()
+    assert "target" not in told.lower()
+    assert not set("✓✗") & set(page.locator("#cursor").inner_text())
+    page.keyboard.press("w")
+    assert "Target" not in page.locator("#options").inner_text()
+
+
+def test_a_patch_of_one_band_is_grey(open_page, tmp_path):
+    ids = np.zeros((8, 8), int)
+    band = np.arange(64, dtype=np.float32).reshape(1, 8, 8)
+    patch = InspectorPatch("p", {}, ids, ids, ids, {}, band)
+    page = open_page(Inspector([patch], [("only", "red")], gsd=10.0).save(tmp_path / "p.html"))
+    rgb = np.array(page.evaluate("() => Array.from(inspector.pixelsOf(inspector.patch))"))
+    rgb = rgb.reshape(8, 8, 4)
+    assert (rgb[..., 0] == rgb[..., 1]).all()
+    assert (rgb[..., 0] == rgb[..., 2]).all()
+    assert len(np.unique(rgb[..., 0])) > 40
 
 
 TWO_KEYS_AT_ONCE = """() => {

@@ -12,6 +12,7 @@ from workbench.errors import EvaluationError
 from workbench.execution.offline import external_references
 from workbench.legends import HRL_TREE_MASK
 from workbench.viz import Inspector, InspectorPatch
+from workbench.viz.inspector import distinct_names
 from workbench.viz.inspector_data import class_png, pack_patch, pack_spectra
 from workbench.viz.statics_inspector import difference_classes, unpacked_maps
 
@@ -228,3 +229,33 @@ def test_a_patch_without_labels_has_no_scores_and_comes_last(rng):
     inspector = Inspector([bare, made_patch("p", rng)], CLASSES, gsd=10)
     assert [patch.id for patch in inspector.ranked()] == ["p", "bare"]
     assert bytes(inspector.view().png[:4]) == b"\x89PNG"
+
+
+def test_names_of_models_are_shortened_to_what_tells_them_apart():
+    stem = (
+        "finetune-2022-campaign-forest_segmentation-pretrained-{}-patch4-seed=0-protocol=finetune"
+    )
+    names = (stem.format("vit_small"), stem.format("resnet50"))
+    assert distinct_names(names) == ("A · vit_small", "B · resnet50")
+    assert distinct_names(("U-Net", "ViT")) == ("U-Net", "ViT")
+    assert distinct_names(("same", "same")) == ("A", "B")
+    assert distinct_names((stem, f"{stem}-2")) == ("A", "B · 2")
+    long = distinct_names(("x" * 200, "y" * 200))
+    assert long[0] != long[1]
+    assert max(map(len, long)) <= 30
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"), [("#0A8", "#00aa88"), ("red", "#ff0000"), ("336699", "#336699")]
+)
+def test_colours_may_be_written_in_other_ways(given, shown):
+    ones = np.zeros((4, 4), int)
+    patch = InspectorPatch("a", np.zeros((4, 4, 3), np.uint8), ones, ones, ones)
+    assert Inspector([patch], [("only", given)], gsd=1.0).classes == (("only", shown),)
+
+
+def test_what_is_no_colour_is_refused():
+    ones = np.zeros((4, 4), int)
+    patch = InspectorPatch("a", np.zeros((4, 4, 3), np.uint8), ones, ones, ones)
+    with pytest.raises(EvaluationError, match="class 'only' is 'url"):
+        Inspector([patch], [("only", "url(x)")], gsd=1.0)

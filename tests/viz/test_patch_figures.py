@@ -2,8 +2,10 @@
 
 import numpy as np
 import pandas as pd
+import PIL.Image
 import pytest
 
+from workbench.errors import EvaluationError
 from workbench.execution import external_references
 from workbench.extraction import (
     Progress,
@@ -12,12 +14,20 @@ from workbench.extraction import (
     locations_of,
     split_locations,
 )
+from workbench.extraction.sources import open_source
 from workbench.sensors import sensor
 from workbench.viz.maps_patches import fate_map, largest_group
 from workbench.viz.patch_dates import dates_figure
-from workbench.viz.patch_images import band_near, composite, stretch_limits, stretched
+from workbench.viz.patch_images import (
+    TRUE_COLOUR,
+    band_near,
+    composite,
+    shown_pictures,
+    stretch_limits,
+    stretched,
+)
 from workbench.viz.patch_plots import leak_comparison, rejection_reasons, spectra_through_time
-from workbench.viz.patch_quality import quality_figure
+from workbench.viz.patch_quality import _TileView, quality_figure
 from workbench.viz.patch_tables import (
     leak_table,
     location_spectra,
@@ -219,3 +229,51 @@ def test_the_largest_group_is_the_component_of_most_locations(cut):
     )
     with pytest.raises(ValueError, match="the manifest lists none"):
         largest_group(cut.manifest.iloc[:0])
+
+
+def test_true_colour_is_three_bands_and_none_of_them_another(cut):
+    tile = next(t for t in cut.tiles if t.id in set(cut.manifest["tile_id"]))
+    view = _TileView(tile)
+    with open_source(tile.path, tile.id) as source:
+        step = max(1, max(source.grid.shape) // 600)
+        every = source.contract.physical(
+            source.pixels(source.grid.whole, slice(0, len(source.contract.band_names)))
+        )
+        places = [band_near(source.contract, nm) for nm in TRUE_COLOUR]
+    assert len(set(places)) == 3
+    for channel, place in enumerate(places):
+        np.testing.assert_array_equal(view.image[..., channel], every[place, ::step, ::step])
+    assert not np.array_equal(view.image[..., 0], view.image[..., 2])
+
+
+def test_what_is_read_of_a_source_stays_what_it_was(cut):
+    tile = next(t for t in cut.tiles if t.id in set(cut.manifest["tile_id"]))
+    with open_source(tile.path, tile.id) as source:
+        window = source.grid.whole
+        first = source.pixels(window, slice(0, 1))
+        kept = first.copy()
+        borrowed = source.pixels(window, slice(0, 1), borrow=True)
+        source.defective(window, slice(1, 2))
+        np.testing.assert_array_equal(borrowed, kept)
+        source.pixels(window, slice(1, 2))
+        source.pixels(window, slice(2, 3), borrow=True)
+    np.testing.assert_array_equal(first, kept)
+
+
+def test_pictures_of_sixteen_bits_are_stretched_together_and_one_band_is_grey(tmp_path):
+    ramp = np.arange(64 * 64, dtype=np.uint16).reshape(64, 64)
+    small = np.arange(64 * 64).reshape(64, 64).astype(np.uint8)
+    for name, pixels in {"a": ramp, "b": ramp + 4096, "c": small}.items():
+        PIL.Image.fromarray(pixels).save(tmp_path / f"{name}.png")
+    shown = shown_pictures({name: tmp_path / f"{name}.png" for name in "abc"})
+    for name in "abc":
+        assert shown[name].shape == (64, 64, 3)
+        assert shown[name].dtype == np.uint8
+        np.testing.assert_array_equal(shown[name][..., 0], shown[name][..., 2])
+    assert len(np.unique(shown["a"])) > 100
+    assert shown["a"].max() < shown["b"].max() == 255
+    assert shown["a"].max() <= shown["b"].min() + 1
+    np.testing.assert_array_equal(shown["c"][..., 0], small)
+    (tmp_path / "d.png").write_text("none")
+    with pytest.raises(EvaluationError, match=r"d\.png cannot be read as a picture"):
+        shown_pictures({"d": tmp_path / "d.png"})

@@ -7,7 +7,7 @@ from tests.evaluation.made_results import FOREST, made_table
 from workbench.errors import EvaluationError
 from workbench.evaluation.benchmark_tables import benchmark_table, dominated
 from workbench.execution import external_references
-from workbench.viz.plots_cost import cost_plot
+from workbench.viz.plots_cost import _amount, cost_plot
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,7 @@ def test_a_page_asks_the_network_for_nothing_and_names_its_cost(table, cost):
     words = {
         "parameters_trained": "Weights trained",
         "flops": "of a frozen encoder the head&#x27;s steps and one pass over the training images",
-        "seconds": "(s)",
+        "seconds": "Training time",
     }
     assert words[cost] in view.page
 
@@ -44,3 +44,23 @@ def test_what_cannot_be_drawn_is_said(table):
     alone = benchmark_table(None, "large_vits", rng=np.random.default_rng(0))
     with pytest.raises(EvaluationError, match="needs cells that were run"):
         cost_plot(alone)
+
+
+@pytest.mark.parametrize(
+    ("cost", "value", "told"),
+    [
+        ("seconds", 0.02, "20 ms"),
+        ("seconds", 2e-5, "20 µs"),
+        ("seconds", 1.0, "1 s"),
+        ("seconds", 59.9, "59.9 s"),
+        ("seconds", 90.0, "1.5 min"),
+        ("seconds", 7200.0, "2 h"),
+        ("peak_memory_mb", 512.0, "512 MB"),
+        ("peak_memory_mb", 2048.0, "2.05 GB"),
+        ("parameters_trained", 999.0, "999"),
+        ("parameters_trained", 21_600_000.0, "21.6M"),
+        ("flops", 3e15, "3P"),
+    ],
+)
+def test_costs_are_told_with_their_units(cost, value, told):
+    assert _amount(value, cost) == told

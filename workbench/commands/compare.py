@@ -196,9 +196,10 @@ def coloured(truth: "Predictions", ids: list[str]) -> "dict[str, NDArray[Any]]":
     """The true maps in the colours of their classes; white where there is no label."""
     import numpy as np
 
-    from workbench.viz.palettes import class_colours
+    from workbench.viz.palettes import class_colours, hex_colour
 
     k = len(truth.classes)
+<<<<<<< HEAD
     colours = truth.colors or tuple(class_colours(k))
     if len(colours) != k:
         raise EvaluationError(
@@ -213,6 +214,11 @@ def coloured(truth: "Predictions", ids: list[str]) -> "dict[str, NDArray[Any]]":
         )
     full = [c[1:] if len(c) == 7 else "".join(2 * digit for digit in c[1:]) for c in colours]
     table = [tuple(bytes.fromhex(digits)) for digits in full]
+=======
+    known = truth.colors or class_colours(k)
+    colours = [hex_colour(c, name) for c, name in zip(known, truth.classes, strict=True)]
+    table = [tuple(bytes.fromhex(colour.removeprefix("#"))) for colour in colours]
+>>>>>>> 2abe47a (viz: true colour is three bands, the magnifier fits, blind votes hide the target)
     palette = np.array([*table, (255, 255, 255)], np.uint8)
     maps = truth.of(ids)
     known = (maps >= 0) & (maps < k)
@@ -221,8 +227,7 @@ def coloured(truth: "Predictions", ids: list[str]) -> "dict[str, NDArray[Any]]":
 
 def _pictures(folder: Path, ids: list[str]) -> "dict[str, NDArray[Any]]":
     """Pictures by patch id; ids are looked up among the files and never made into paths."""
-    import numpy as np
-    from PIL import Image
+    from workbench.viz.patch_images import shown_pictures
 
     files = {file.stem: file for file in sorted(folder.glob("*.png"))}
     if missing := [name for name in ids if name not in files]:
@@ -230,4 +235,4 @@ def _pictures(folder: Path, ids: list[str]) -> "dict[str, NDArray[Any]]":
             f"{folder} must hold a picture of each patch shown, but not of {missing[0]!r} "
             f"({len(missing)} in all).\nPictures are called as the patch, ID.png."
         )
-    return {name: np.asarray(Image.open(files[name]).convert("RGB")) for name in ids}
+    return shown_pictures({name: files[name] for name in ids})

@@ -191,7 +191,7 @@ class _Cut:
             if union is None:
                 self.pixels[rows] = layout.fill
                 continue
-            block = self.source.pixels(union, bands)
+            block = self.source.pixels(union, bands, borrow=True)
             defective = self._defective(union, bands)
             for k in rows:
                 placement, bits = self.placements[self.passed[k]], self.bits[self.passed[k]]

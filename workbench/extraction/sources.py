@@ -42,10 +42,14 @@ class Source(Protocol):
     unknown: frozenset[str]
     """Kinds of `MEASURES` that nothing in the product tells, so that their shares are missing."""
 
-    def pixels(self, window: Window, bands: slice) -> NDArray[Any]:
+    def pixels(self, window: Window, bands: slice, *, borrow: bool = False) -> NDArray[Any]:
         """Read stored numbers (C, H, W) of a slice of the contract's bands.
 
-        The array may be overwritten by the next reading.
+        Args:
+            window: Pixels to read.
+            bands: Places in the contract.
+            borrow: The array may be overwritten by the next reading, which saves the memory of a
+                new one; for those who are done with it by then.
         """
 
     def defective(self, window: Window, bands: slice) -> NDArray[np.bool_]:
@@ -102,9 +106,10 @@ class EnmapSource:
         self.dtype = self._image.info.dtype
         self.is_by_pixel = self._image.info.interleave == "pixel"
 
-    def pixels(self, window: Window, bands: slice) -> NDArray[Any]:
+    def pixels(self, window: Window, bands: slice, *, borrow: bool = False) -> NDArray[Any]:
         """See `Source`."""
-        return self._read(self._image, window, bands)
+        values = self._read(self._image, window, bands)
+        return values if borrow else values.copy()
 
     def defective(self, window: Window, bands: slice) -> NDArray[np.bool_]:
         """See `Source`."""
@@ -119,9 +124,10 @@ class EnmapSource:
         indexes, dtype = self._indexes[bands], np.dtype(file.info.dtype)
         shape = (len(indexes), window.height, window.width)
         need = math.prod(shape) * dtype.itemsize
-        room = self._rooms.get(dtype.name)
+        key = "image" if file is self._image else "mask"  # what is borrowed of one stays as it is
+        room = self._rooms.get(key)
         if room is None or len(room) < need:
-            room = self._rooms[dtype.name] = np.empty(need, dtype=np.uint8)
+            room = self._rooms[key] = np.empty(need, dtype=np.uint8)
         return file.read(window, indexes=indexes, out=room[:need].view(dtype).reshape(shape))
 
     def layers(self, window: Window) -> NDArray[np.uint8]:
@@ -170,7 +176,7 @@ class RasterSource:
         self.contract = _plain_contract(names, info.nodata, info.grid).select(chosen)
         self._indexes = [names.index(name) + 1 for name in chosen]
 
-    def pixels(self, window: Window, bands: slice) -> NDArray[Any]:
+    def pixels(self, window: Window, bands: slice, *, borrow: bool = False) -> NDArray[Any]:
         """See `Source`."""
         return self._file.read(window, indexes=self._indexes[bands])
 

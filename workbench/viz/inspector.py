@@ -13,6 +13,7 @@ import base64
 import hashlib
 import json
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from os import PathLike
@@ -80,7 +81,7 @@ class Inspector:
         lossless: bool = False,
     ) -> None:
         self.names = (str(names[0]), str(names[1]))
-        self.title = title or f"{self.names[0]} and {self.names[1]}"
+        self.title = title or " and ".join(distinct_names(self.names))
         self.classes = _class_table(classes)
         self.gsd = _positive(gsd)
         self.seed = seed
@@ -226,6 +227,7 @@ class Inspector:
         return {
             "title": self.title,
             "names": self.names,
+            "labels": distinct_names(self.names),
             "classes": [
                 {"name": name, "colour": colour, "safe": safe[k]}
                 for k, (name, colour) in enumerate(self.classes)
@@ -258,11 +260,44 @@ class Inspector:
             )
 
 
+def distinct_names(names: tuple[str, str], most: int = 26) -> tuple[str, str]:
+    """Shorten two names to what tells them apart, so that both can stand over a pane.
+
+    Args:
+        names: Of two models.
+        most: Letters up to which distinct names stay as they are.
+
+    Returns:
+        The names, or "A · " and "B · " with the parts that differ.
+
+    Example:
+        >>> distinct_names(("U-Net", "ViT"))
+        ('U-Net', 'ViT')
+        >>> distinct_names(("finetuned-2022-vit_small-seed=0", "finetuned-2022-resnet-seed=0"))
+        ('A · vit_small', 'B · resnet')
+    """
+    if names[0] != names[1] and max(map(len, names)) <= most:
+        return names
+    parts = [re.findall(r"[^\W_]+(?:[_.][^\W_]+)*|.", name, re.DOTALL) for name in names]
+    first, second = parts
+    shortest = min(len(first), len(second))
+    head = next((i for i in range(shortest) if first[i] != second[i]), shortest)
+    tail = next(
+        (i for i in range(shortest - head) if first[-1 - i] != second[-1 - i]), shortest - head
+    )
+    told = []
+    for letter, words in zip("AB", parts, strict=True):
+        text = "".join(words[head : len(words) - tail]).strip(" -/,;:|")
+        text = text if len(text) <= most else f"{text[: most - 1]}…"
+        told.append(f"{letter} · {text}" if text else letter)
+    return told[0], told[1]
+
+
 def _class_table(classes: Classes) -> tuple[tuple[str, str], ...]:
     pairs = (
         zip(classes.names, classes.colors, strict=True) if isinstance(classes, Legend) else classes
     )
-    table = tuple((str(name), str(colour)) for name, colour in pairs)
+    table = tuple((str(name), palettes.hex_colour(colour, str(name))) for name, colour in pairs)
     if not 1 <= len(table) <= 255:
         raise EvaluationError(f"There must be 1–255 classes, but there are {len(table)}.")
     return table

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from workbench.errors import EvaluationError
+
 SEA = "#e6edf2"
 LAND = "#faf9f5"
 BORDER = "#b9c0c7"
@@ -111,3 +113,29 @@ def around_zero(share: float) -> str:
 
     side = 0.05 + 0.35 * (1.0 - min(abs(share), 1.0))  # the palest end would vanish on the land
     return to_hex(colormaps["PuOr"](side if share > 0 else 1.0 - side))
+
+
+def hex_colour(colour: object, name: str) -> str:
+    """Write a colour as "#rrggbb".
+
+    Args:
+        colour: "#rrggbb", "#rgb", with or without an opacity (which is left out), or a name that
+            CSS and matplotlib know ("forestgreen").
+        name: Of what it colours, for messages.
+
+    Raises:
+        EvaluationError: If it is no colour.
+
+    Example:
+        >>> hex_colour("#0A8", "water"), hex_colour("#11223344", "wood"), hex_colour("red", "roof")
+        ('#00aa88', '#112233', '#ff0000')
+    """
+    from matplotlib.colors import to_hex
+
+    text = str(colour).strip()
+    for written in (text, f"#{text}"):
+        try:
+            return to_hex(written.lower())
+        except ValueError:
+            continue
+    raise EvaluationError(f'A colour is written "#rrggbb", but that of class {name!r} is {text!r}.')

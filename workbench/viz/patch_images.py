@@ -1,11 +1,13 @@
 """Patches as pictures: three bands as red, green and blue, in one stretch that is stated."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from workbench.errors import EvaluationError
 from workbench.extraction.store import QUALITY_BITS
 from workbench.sensors import InputContract
 
@@ -90,3 +92,39 @@ def stretch_told(
     return (
         f"{name} {shown} nm; {contract.units} {ranges} (2nd–98th percentile, {over}), gamma {GAMMA}"
     )
+
+
+def shown_pictures(files: Mapping[str, Path]) -> dict[str, NDArray[np.uint8]]:
+    """Read pictures as they can be shown: eight bits, three channels.
+
+    What has more than eight bits a pixel (a band as a 16-bit PNG or TIFF) is brought into one
+    stretch that all of them share, from the 2nd to the 98th percentile; other pictures stay as
+    they are. One band is grey.
+
+    Args:
+        files: PNG, TIFF or JPEG of each patch by its id.
+
+    Returns:
+        (H, W, 3) each, by id.
+
+    Raises:
+        EvaluationError: If one cannot be read as a picture.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    ready, deep = {}, {}
+    for name, file in files.items():
+        try:
+            with Image.open(file) as image:
+                if image.mode[0] in "IF":  # whole numbers of 16 or 32 bits, or floats
+                    deep[name] = np.asarray(image, dtype=np.float32)
+                else:
+                    ready[name] = np.asarray(image.convert("RGB"))
+        except (OSError, UnidentifiedImageError) as error:
+            raise EvaluationError(f"{file} cannot be read as a picture: {error}.") from error
+    if deep:
+        bands = [np.repeat(values[..., None], 3, axis=2) for values in deep.values()]
+        limits = stretch_limits(bands, [np.isfinite(values) for values in deep.values()])
+        for name, band in zip(deep, bands, strict=True):
+            ready[name] = np.rint(stretched(band, limits) * 255).astype(np.uint8)
+    return {name: ready[name] for name in files}

@@ -20,10 +20,21 @@ from workbench.viz.table_words import WORDS, wording
 LABELS = {
     "parameters_trained": "Weights trained",
     "flops": "Operations of training (FLOP)",
-    "seconds": "Training (s)",
-    "peak_memory_mb": "Peak memory (MB)",
+    "seconds": "Training time",
+    "peak_memory_mb": "Peak memory",
 }
 """Words and units of the costs."""
+
+_SECONDS = ((3600.0, " h"), (60.0, " min"), (1.0, " s"), (1e-3, " ms"), (0.0, " µs"))
+_MEGABYTES = ((1e6, " TB"), (1e3, " GB"), (1.0, " MB"), (0.0, " kB"))
+_COUNTS = ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (0.0, ""))
+_DIVISORS = {" µs": 1e-6, " kB": 1e-3, "": 1.0}  # of the smallest steps
+_AMOUNT_JS = """
+for (const [least, unit, divisor] of steps) {
+  if (tick >= least * 0.99999) return String(Number((tick / divisor).toPrecision(3))) + unit;
+}
+return String(tick);
+"""
 
 _DEFINED = {
     "flops": "Operations: all steps, forward and backward; of a frozen encoder the head's steps "
@@ -63,8 +74,8 @@ def cost_plot(
         f"Grey: another one of the panel costs no more ({cost.replace('_', ' ')}) and scores no "
         "less. Bars: interval over seeds and groups of images; none with fewer than 5 seeds."
     )
-    png = _static(panels, LABELS[cost], f"{title}\n{below}")
-    figures = [_interactive(name, points, LABELS[cost]) for name, points in panels.items()]
+    png = _static(panels, cost, f"{title}\n{below}")
+    figures = [_interactive(name, points, cost) for name, points in panels.items()]
     page, height = _page(figures, title, below)
     return OfflineView(title, png=png, page=page, height=height)
 
@@ -93,6 +104,23 @@ def _panels(table: BenchmarkTable, cells: pd.DataFrame, cost: str) -> dict[str, 
     return found
 
 
+def _steps(cost: str) -> list[tuple[float, str, float]]:
+    """From which amount on, which unit and how much one is, largest first."""
+    table = {"seconds": _SECONDS, "peak_memory_mb": _MEGABYTES}.get(cost, _COUNTS)
+    return [(least, unit, least or _DIVISORS[unit]) for least, unit in table]
+
+
+def _amount(value: float, cost: str) -> str:
+    """Write a cost with its unit: 0.02 s as "20 ms", 90 s as "1.5 min", 20,000 weights as "20k".
+
+    Example:
+        >>> _amount(0.02, "seconds"), _amount(90, "seconds"), _amount(2.5e6, "parameters_trained")
+        ('20 ms', '1.5 min', '2.5M')
+    """
+    unit, one = next((u, o) for least, u, o in _steps(cost) if value >= least * 0.99999)
+    return f"{float(f'{value / one:.3g}'):g}{unit}"
+
+
 def _numbers(names: list[str]) -> list[int]:
     """Number of each name, in the order in which they come first."""
     known = list(dict.fromkeys(names))
@@ -109,8 +137,8 @@ def _texts(column: pd.Series) -> list[str]:
     return list(dict.fromkeys(column.astype(str)))
 
 
-def _static(panels: dict[str, pd.DataFrame], label: str, title: str) -> bytes:
-    from matplotlib.ticker import EngFormatter, LogLocator, NullLocator
+def _static(panels: dict[str, pd.DataFrame], cost: str, title: str) -> bytes:
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
     across = min(len(panels), 3)
     down = -(-len(panels) // across)
@@ -127,9 +155,9 @@ def _static(panels: dict[str, pd.DataFrame], label: str, title: str) -> bytes:
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_minor_locator(NullLocator())
-        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _amount(value, cost)))
         axes.margins(x=0.12, y=0.12)
-        tidy(axes, name, label, "Score (%)")
+        tidy(axes, name, LABELS[cost], "Score (%)")
     for spare in flat[len(panels) :]:
         spare.remove()
     figure.legend(handles=_handles(panels), loc="outside right center", frameon=False, fontsize=9)
@@ -157,21 +185,23 @@ def _handles(panels: dict[str, pd.DataFrame]) -> list[Any]:
     ]
 
 
-def _interactive(name: str, points: pd.DataFrame, label: str) -> Any:
+def _interactive(name: str, points: pd.DataFrame, cost: str) -> Any:
     """A panel of HoloViews elements; its legend stands beside it."""
-    from bokeh.models import NumeralTickFormatter
+    from bokeh.models import CustomJSTickFormatter
 
+    label = LABELS[cost]
+    points = points.assign(told=[_amount(x, cost) for x in points["x"]])
     x, y = hv.Dimension("x", label=label), hv.Dimension("value", label="Score (%)")
     front = points[~points["is_dominated"]]
     line = hv.Curve(front, x, y).opts(color=palettes.BORDER, line_width=1.5, backend="bokeh")
     bars = hv.Segments(points[points["low"].notna()], ["x", "low", "x", "high"])
     parts = [line, bars.opts(color=palettes.MUTED, line_width=1.5, backend="bokeh")]
-    tips = [("", "@name"), (label, "@x{0,0.[00]}"), ("score", "@value{0.00}"),
+    tips = [("", "@name"), (label, "@told"), ("score", "@value{0.00}"),
             ("interval", "@low{0.00} to @high{0.00}"), ("seeds", "@n_seeds")]  # fmt: skip
     for row in points.sort_values(["marker", "colour"], kind="stable").to_dict("records"):
         marker, edge, fill = _look(row)
         one = pd.DataFrame([row])
-        dot = hv.Scatter(one, x, [y, "name", "low", "high", "n_seeds"], label=row["name"])
+        dot = hv.Scatter(one, x, [y, "name", "low", "high", "n_seeds", "told"], label=row["name"])
         parts.append(
             dot.opts(color=fill, line_color=edge, line_width=1.5, size=11, marker=marker,
                      tools=["hover"], hover_tooltips=tips, backend="bokeh")
@@ -184,7 +214,7 @@ def _interactive(name: str, points: pd.DataFrame, label: str) -> Any:
     figure.legend.update(border_line_color=None, label_text_font_size="8pt", padding=2, spacing=0)
     low, high = float(points["x"].min()), float(points["x"].max())
     figure.x_range.update(start=low / 1.6, end=high * 1.6)
-    figure.xaxis.formatter = NumeralTickFormatter(format="0.[0]a")
+    figure.xaxis.formatter = CustomJSTickFormatter(code=_AMOUNT_JS, args={"steps": _steps(cost)})
     return figure
 
 

@@ -1,5 +1,7 @@
 // The inspector: its state, what is drawn when it changes, and the keys.
 
+const TELLS_TARGET = ["difference", "boundary"]; // overlays that say who is right
+
 function openInspector() {
   const set = JSON.parse(document.getElementById("meta").textContent);
   const isFramed = window.parent !== window, memory = `workbench-inspector ${set.comparison} ${set.patches.length}`;
@@ -14,27 +16,34 @@ function openInspector() {
 
   // ---- what is shown where
   const pair = () => (state.swapped ? ["b", "a"] : ["a", "b"]);
-  app.sources = () => ["image", "target", ...(state.blind ? ["left", "right"] : pair())];
+  app.models = () => (state.blind ? ["left", "right"] : pair());
+  // Who votes blind judges by the image alone: the target would tell who is right.
+  app.sources = () => ["image", ...(state.blind ? [] : ["target"]), ...app.models()];
   app.modelOf = (source, patch = app.patch) => {
     if (source !== "left" && source !== "right") return source;
     return firstIsLeft(set.seed, state.rater, patch?.meta.id ?? "") === (source === "left") ? "a" : "b";
   };
-  app.nameOf = (source) => ({ image: "Image", target: "Target", left: "Left", right: "Right", a: set.names[0], b: set.names[1] })[source];
+  app.nameOf = (source) => ({ image: "Image", target: "Target", left: "Left", right: "Right", a: set.labels[0], b: set.labels[1] })[source];
+  app.fullName = (source) => ({ a: set.names[0], b: set.names[1] })[source] ?? app.nameOf(source);
   app.colourOf = (k) => (set.classes[k] ? (state.shown[k] ? set.classes[k][state.palette] : HIDDEN_COLOUR) : IGNORED_COLOUR);
   app.look = (patch = app.patch) => ({
     palette: state.palette, shown: state.shown, tolerance: state.tolerance, composite: state.composite, rgb: state.rgb,
-    first: app.modelOf(app.sources()[2], patch), second: app.modelOf(app.sources()[3], patch),
+    first: app.modelOf(app.models()[0], patch), second: app.modelOf(app.models()[1], patch),
   });
   app.linesOver = (source, patch = app.patch) => {
     const look = app.look(patch), outline = (model) => app.layers.outline(patch, model, look), model = app.modelOf(source, patch);
     const isModel = model === "a" || model === "b";
+    if (state.blind) {
+      if (state.overlay !== "outline") return [];
+      return isModel ? [outline(model)] : [outline(look.first), outline(look.second)];
+    }
     if (state.overlay === "boundary") return [isModel ? app.layers.boundary(patch, model, look) : outline("target")];
     if (state.overlay !== "outline") return [];
     if (source === "image") return [outline("target"), outline(look.first), outline(look.second)];
     return isModel ? [outline("target"), outline(model)] : [outline("target")];
   };
   app.isDark = () => document.body.dataset.theme === "dark";
-  app.measureText = (name) => name === "A right, B wrong" ? `only ${set.names[0]} right` : name === "B right, A wrong" ? `only ${set.names[1]} right` : name;
+  app.measureText = (name) => name === "A right, B wrong" ? `only ${set.labels[0]} right` : name === "B right, A wrong" ? `only ${set.labels[1]} right` : name;
   app.scoreText = (index) => {
     const value = set.patches[index].scores[set.measures.indexOf(state.sort)];
     return value === undefined ? "" : value === null ? "–" : String(+value.toPrecision(3));
@@ -113,6 +122,7 @@ function openInspector() {
     for (const button of document.querySelectorAll("[data-overlay]")) button.ariaPressed = String(button.dataset.overlay === state.overlay);
     for (const [id, on] of [["blind", state.blind], ["details", state.details], ["swap", state.swapped]]) document.getElementById(id).ariaPressed = String(on);
     document.getElementById("swap").disabled = state.blind;
+    for (const button of document.querySelectorAll("[data-overlay]")) button.disabled = state.blind && TELLS_TARGET.includes(button.dataset.overlay);
     document.getElementById("side").hidden = !state.details;
     text("direction", state.descending ? "↓" : "↑");
     document.getElementById("direction").ariaLabel = state.descending ? "Highest first" : "Lowest first";
@@ -129,7 +139,8 @@ function openInspector() {
   app.rebuild = () => {
     document.body.dataset.theme = state.theme || (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
     const sources = app.sources(), other = { a: "left", b: "right", left: "a", right: "b" };
-    for (const side of ["left", "right"]) if (!sources.includes(state[side])) state[side] = other[state[side]];
+    if (state.blind && TELLS_TARGET.includes(state.overlay)) state.overlay = "";
+    for (const side of ["left", "right"]) if (!sources.includes(state[side])) state[side] = other[state[side]] ?? "image";
     state.closed = state.closed.filter((source) => sources.includes(source));
     buildOptions(app);
     buildLegend(app);
@@ -156,7 +167,7 @@ function openInspector() {
     app.rebuild();
   };
   app.setMode = (mode) => { app.play(false); app.change({ mode }); app.rebuild(); };
-  app.setOverlay = (overlay) => { app.change({ overlay: overlay === state.overlay ? "" : overlay }); buildOptions(app); };
+  app.setOverlay = (overlay) => { if (state.blind && TELLS_TARGET.includes(overlay)) return; app.change({ overlay: overlay === state.overlay ? "" : overlay }); buildOptions(app); };
   app.setBlind = (blind) => { app.change({ blind }); fillSort(); app.rebuild(); ballot.begin(); };
   app.play = (playing) => {
     clearTimeout(ticking);
@@ -302,7 +313,7 @@ function openInspector() {
 // Red, green and blue of the first bands composite: near 660, 560 and 480 nm if wavelengths are known.
 function firstBands(set) {
   const nearest = (nm) => set.wavelengths.reduce((best, w, k) => (w !== null && Math.abs(w - nm) < Math.abs((set.wavelengths[best] ?? 1e9) - nm) ? k : best), 0);
-  return set.wavelengths.length ? [660, 560, 480].map(nearest) : [0, 1, 2];
+  return set.wavelengths.some((nm) => nm !== null) ? [660, 560, 480].map(nearest) : [0, 1, 2];
 }
 
 window.inspector = openInspector();

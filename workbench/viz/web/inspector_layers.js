@@ -127,7 +127,8 @@ function bandComposite(patch, rgb) {
   canvas.height = height;
   const context = canvas.getContext("2d"), image = context.createImageData(width, height);
   for (let p = 0; p < width * height; p++) image.data.set([184, 184, 184, 255], 4 * p);
-  rgb.forEach((band, channel) => {
+  const last = patch.spectra.bands - 1; // of fewer than three bands the last one is shown again: one band is grey
+  rgb.map((band) => Math.min(band, last)).forEach((band, channel) => {
     const values = patch.spectra.band(band), sorted = values.filter((v) => !Number.isNaN(v)).sort();
     if (!sorted.length) return;
     const low = sorted[Math.floor(0.02 * (sorted.length - 1))], high = sorted[Math.ceil(0.98 * (sorted.length - 1))];

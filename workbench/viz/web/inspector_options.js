@@ -22,7 +22,7 @@ function buildOptions(app) {
   const { state, set } = app, parts = [], named = app.sources().map((source) => [source, app.nameOf(source)]);
   if (state.mode === "side") {
     parts.push(node("span", { className: "group soft", role: "group", ariaLabel: "Panes" },
-      ...named.map(([source, name]) => toggleOf(name, !state.closed.includes(source), "Show this pane", () => app.togglePane(source)))));
+      ...named.map(([source, name]) => toggleOf(name, !state.closed.includes(source), `Show this pane: ${app.fullName(source)}`, () => app.togglePane(source)))));
   } else {
     const pick = (side) => selectOf(named, state[side], (source) => { app.change({ [side]: source }); app.rebuild(); });
     parts.push(node("label", {}, state.mode === "swipe" ? "Left " : "First ", pick("left")), node("label", {}, state.mode === "swipe" ? "Right " : "Second ", pick("right")));
@@ -64,7 +64,7 @@ function compositeControls(app) {
     const choices = Array.from({ length: bands }, (_, k) => [k, set.wavelengths[k] ? `${Math.round(set.wavelengths[k])} nm` : `band ${k + 1}`]);
     ["Red", "Green", "Blue"].forEach((name, channel) => {
       const pick = (band) => app.change({ rgb: state.rgb.map((old, k) => (k === channel ? +band : old)) });
-      parts.push(node("label", {}, `${name} `, selectOf(choices, state.rgb[channel], pick)));
+      parts.push(node("label", {}, `${name} `, selectOf(choices, Math.min(state.rgb[channel], bands - 1), pick)));
     });
   }
   return parts;
@@ -94,36 +94,41 @@ function percent(share) {
 function paintKey(app) {
   const { state, set, patch } = app, host = document.getElementById("key");
   if (!patch) return;
-  const [first, second] = app.sources().slice(2).map(app.nameOf), colours = OVERLAY_COLOURS;
+  const [first, second] = app.models().map(app.nameOf), colours = OVERLAY_COLOURS;
   const item = (colour, text) => node("span", {}, node("i", { className: "swatch", style: `background:${colour}` }), text);
   if (state.overlay === "difference") {
     host.replaceChildren(item(colours.onlyFirst, `only ${first} right`), item(colours.onlySecond, `only ${second} right`),
       item(colours.bothSame, "both wrong, alike"), item(colours.bothOther, "both wrong, differently"));
   } else if (state.overlay === "boundary") {
-    const told = app.sources().slice(2).map((source) => {
+    const told = app.models().map((source) => {
       const counts = app.layers.counts(patch, app.modelOf(source), app.look());
       return node("span", { textContent: `${app.nameOf(source)}: ${counts.false} false, ${counts.missed} missed, ${counts.shifted} shifted px` });
     });
     host.replaceChildren(item(colours.false, "false boundary"), item(colours.missed, "missed boundary"), item(colours.shifted, "shifted"), item(colours.agreed, "agreed"), ...told);
   } else if (state.overlay === "outline") {
-    host.replaceChildren(item(colours.target, "target"), item(colours.first, first), item(colours.second, second));
+    host.replaceChildren(...(state.blind ? [] : [item(colours.target, "target")]), item(colours.first, first), item(colours.second, second));
   } else {
     const score = (name) => patch.meta.scores[set.measures.indexOf(name)];
     const [a, b] = [score("A right, B wrong"), score("B right, A wrong")];
     host.textContent = state.blind ? `The two differ on ${percent(score("disagreement"))} of the labelled pixels.`
-      : `The two differ on ${percent(score("disagreement"))} of the labelled pixels: only ${set.names[0]} is right on ${percent(a)}, only ${set.names[1]} on ${percent(b)}.`;
+      : `The two differ on ${percent(score("disagreement"))} of the labelled pixels: only ${set.labels[0]} is right on ${percent(a)}, only ${set.labels[1]} on ${percent(b)}.`;
   }
 }
 
 function paintScores(app) {
   const host = document.getElementById("scores"), { set, state, patch } = app;
   host.hidden = state.blind;
+  if (state.blind) document.getElementById("models").hidden = true;
   if (!patch || !state.details) return;
   const rows = set.measures.map((name, k) => {
     const value = patch.meta.scores[k];
     return node("tr", {}, node("th", { textContent: app.measureText(name), scope: "row" }), node("td", { textContent: value === null ? "–" : String(+value.toPrecision(3)) }));
   });
   host.replaceChildren(node("h2", { textContent: "Scores of this patch" }), node("table", {}, ...rows));
+  const called = set.names.map((name, k) => (name === set.labels[k] ? "" : `${set.labels[k]}: ${name}`)).filter(Boolean);
+  const models = document.getElementById("models");
+  models.hidden = state.blind || !called.length;
+  models.replaceChildren(node("h2", { textContent: "Models" }), ...called.map((text) => node("p", { className: "note", textContent: text })));
 }
 
 const KEYS = [

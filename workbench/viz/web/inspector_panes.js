@@ -83,11 +83,13 @@ function panesOf(app) {
     host.style.gridTemplateRows = `repeat(${Math.ceil(panes.length / best)}, minmax(0, 1fr))`;
   }
 
+  const named = (source) => node("b", { textContent: app.nameOf(source), title: app.fullName(source) });
+
   function label() {
     for (const one of panes) {
       const [left, right] = one.sources.map((source) => app.nameOf(source));
       const shown = state.mode === "flicker" ? (state.flip ? right : left) : left;
-      one.name.replaceChildren(...(one.divider ? [node("b", { textContent: left }), node("b", { textContent: right })] : [node("b", { textContent: shown })]));
+      one.name.replaceChildren(...(one.divider ? [named(one.sources[0]), named(one.sources[1])] : [named(state.mode === "flicker" && state.flip ? one.sources[1] : one.sources[0])]));
       one.canvas.setAttribute("aria-label", `${one.divider ? `${left}, and ${right} right of the divider` : shown}, patch ${app.patch?.meta.id ?? ""}`);
       if (one.divider) {
         one.divider.style.left = `${100 * state.divider}%`;

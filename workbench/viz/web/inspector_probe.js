@@ -15,7 +15,7 @@ function probePanel(app) {
     lenses.replaceChildren(...app.sources().map((source) => {
       const canvas = node("canvas", { role: "img", ariaLabel: `Magnified: ${app.nameOf(source)}` });
       canvases.set(source, canvas);
-      return node("figure", {}, canvas, node("figcaption", { textContent: app.nameOf(source) }));
+      return node("figure", {}, canvas, node("figcaption", { textContent: app.nameOf(source), title: app.fullName(source) }));
     }));
   }
 
@@ -29,9 +29,9 @@ function probePanel(app) {
     const target = patch.ids.target[p];
     table.replaceChildren(
       row("Image", null, imageValue(p)),
-      ...["target", ...app.sources().slice(2)].map((source) => {
+      ...app.sources().slice(1).map((source) => {
         const id = patch.ids[app.modelOf(source)][p];
-        const verdict = source === "target" || target === set.classes.length ? "" : id === target ? " ✓" : " ✗";
+        const verdict = state.blind || source === "target" || target === set.classes.length ? "" : id === target ? " ✓" : " ✗";
         return row(app.nameOf(source), app.colourOf(id), (set.classes[id]?.name ?? "no label") + verdict);
       }),
     );
