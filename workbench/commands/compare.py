@@ -196,10 +196,9 @@ def coloured(truth: "Predictions", ids: list[str]) -> "dict[str, NDArray[Any]]":
     """The true maps in the colours of their classes; white where there is no label."""
     import numpy as np
 
-    from workbench.viz.palettes import class_colours, hex_colour
+    from workbench.viz.palettes import class_colours
 
     k = len(truth.classes)
-<<<<<<< HEAD
     colours = truth.colors or tuple(class_colours(k))
     if len(colours) != k:
         raise EvaluationError(
@@ -214,11 +213,6 @@ def coloured(truth: "Predictions", ids: list[str]) -> "dict[str, NDArray[Any]]":
         )
     full = [c[1:] if len(c) == 7 else "".join(2 * digit for digit in c[1:]) for c in colours]
     table = [tuple(bytes.fromhex(digits)) for digits in full]
-=======
-    known = truth.colors or class_colours(k)
-    colours = [hex_colour(c, name) for c, name in zip(known, truth.classes, strict=True)]
-    table = [tuple(bytes.fromhex(colour.removeprefix("#"))) for colour in colours]
->>>>>>> 2abe47a (viz: true colour is three bands, the magnifier fits, blind votes hide the target)
     palette = np.array([*table, (255, 255, 255)], np.uint8)
     maps = truth.of(ids)
     known = (maps >= 0) & (maps < k)
