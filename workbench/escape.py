@@ -8,6 +8,7 @@ so that it shows as the letters it is. No other module escapes by itself.
     script_json       a plain value in a <script>, or in any JavaScript
     in_script         JavaScript that a library wrote, in a <script>
     format_text       text where `str.format` is applied again
+    tip_text          text as the label of a Bokeh tooltip
     visible           text whose invisible characters would be lost or would disorder what is around
     filled            our own template with named places, each filled once
 """
@@ -77,6 +78,18 @@ def format_text(text: object) -> str:
         '{label}'
     """
     return str(text).replace("{", "{{").replace("}", "}}")
+
+
+def tip_text(text: object) -> str:
+    r"""Text as the label of a Bokeh tooltip, where ``@name`` and ``$name`` are places for values.
+
+    A joiner that takes no room stands behind each such sign.
+
+    Example:
+        >>> tip_text("a@b $1 5 $")
+        'a@\u2060b $\u20601 5 $'
+    """
+    return re.sub(r"([@$])(?=[\w{$])", "\\1\u2060", str(text))
 
 
 def visible(text: object) -> str:

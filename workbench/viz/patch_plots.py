@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from workbench.escape import tip_text
 from workbench.extraction.leakage import LeakReport
 from workbench.extraction.store import PatchStore
 from workbench.viz import palettes
@@ -82,7 +83,7 @@ def _spectra(
         )
     tips = [
         ("date", "@date"), ("band", "@band"), ("wavelength", "@wavelength_nm{0.0} nm"),
-        (units, "@value{0.0000}"),
+        (tip_text(units), "@value{0.0000}"),
     ]  # fmt: skip
     plot.add_tools(HoverTool(tooltips=tips))
     plot.xaxis.axis_label = "Wavelength (nm); grey: bands that are not used"

@@ -14,6 +14,7 @@ import networkx as nx
 import numpy as np
 import pandas as pd
 
+from workbench.escape import format_text
 from workbench.geo.tile import Tile
 from workbench.viz import palettes
 from workbench.viz.bokeh_page import bokeh_page, plain_figure
@@ -253,7 +254,7 @@ def _graph(
 
 
 def _shared(title: str) -> dict[str, Any]:
-    return {"title": title, "fontsize": _FONTS, "backend": "bokeh"}
+    return {"title": format_text(title), "fontsize": _FONTS, "backend": "bokeh"}
 
 
 def _view(title: str, elements: Sequence[Any], png: bytes, *, height: int) -> OfflineView:

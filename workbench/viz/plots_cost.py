@@ -8,6 +8,7 @@ import holoviews.plotting.bokeh  # registers the backend, without a notebook ext
 import pandas as pd
 
 from workbench.errors import EvaluationError
+from workbench.escape import format_text
 from workbench.evaluation.benchmark_tables import COSTS, BenchmarkTable, dominated
 from workbench.viz import palettes
 from workbench.viz.bokeh_page import bokeh_page, plain_figure
@@ -207,7 +208,7 @@ def _interactive(name: str, points: pd.DataFrame, cost: str) -> Any:
                      tools=["hover"], hover_tooltips=tips, backend="bokeh")
         )  # fmt: skip
     shown = hv.Overlay(parts).opts(
-        title=name, logx=True, xlabel=label, ylabel="Score (%)", show_legend=True,
+        title=format_text(name), logx=True, xlabel=label, ylabel="Score (%)", show_legend=True,
         legend_position="right", backend="bokeh",
     )  # fmt: skip
     figure = hv.render(shown, backend="bokeh")

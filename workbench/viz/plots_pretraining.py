@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from workbench.escape import tip_text
 from workbench.viz import palettes
 from workbench.viz.bokeh_page import bokeh_page
 from workbench.viz.embed import OfflineView
@@ -89,7 +90,7 @@ def probe_curves(
     panels = []
     for column, words in PROBES.items():
         panel = _panel(
-            words, tooltips=[("run", "@run"), ("step", "@step"), (words, "@value{0.000}")]
+            words, tooltips=[("run", "@run"), ("step", "@step"), (tip_text(words), "@value{0.000}")]
         )
         panel.hspan(chance, line_color=palettes.MUTED, line_dash="dashed", line_width=1.2)
         for number, (name, log) in enumerate(scores.items()):
@@ -154,7 +155,7 @@ def filter_map(
 def _curve(
     log: pd.DataFrame, column: str, title: str, colour: str, limits: tuple[float, float]
 ) -> Any:
-    panel = _panel(title, tooltips=[("step", "@step"), (column, "@value{0.0000}")])
+    panel = _panel(title, tooltips=[("step", "@step"), (tip_text(column), "@value{0.0000}")])
     source = {"step": log["step"].to_list(), "value": log[column].to_list()}
     source["smooth"] = smoothed(log[column], steps=_SMOOTH).to_list()
     panel.line("step", "value", source=source, color=colour, line_alpha=0.3)

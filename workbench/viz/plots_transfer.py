@@ -12,6 +12,7 @@ import holoviews.plotting.bokeh  # registers the backend, without a notebook ext
 import numpy as np
 import pandas as pd
 
+from workbench.escape import format_text, tip_text
 from workbench.evaluation.study_curves import curves_by_step, scores_by, time_to_share
 from workbench.viz import palettes
 from workbench.viz.bokeh_page import bokeh_page, plain_figure
@@ -175,8 +176,8 @@ def _lines_view(
         if ticks is not None:
             axis = {"logx": True, "xticks": [(place, word) for place, word in ticks.items()]}
         shown = shown.opts(
-            title=name, xlabel=labels[0], ylabel=labels[1], backend="bokeh", show_legend=True,
-            legend_position="bottom_right", **axis,
+            title=format_text(name), xlabel=labels[0], ylabel=labels[1], backend="bokeh",
+            show_legend=True, legend_position="bottom_right", **axis,
         )  # fmt: skip
         figures.append(hv.render(shown, backend="bokeh"))
     places = pd.concat([points["x"] for lines in drawn.values() for points in lines.values()])
@@ -210,7 +211,7 @@ def _line(
         parts.append(band.opts(color=colour, alpha=0.15, line_alpha=0, backend="bokeh"))
     curve = hv.Curve(points, x, y, label=name)
     parts.append(curve.opts(color=colour, line_dash=dash, line_width=2, backend="bokeh"))
-    tips = [("", "@line"), (labels[0], "@x"), ("score", "@value{0.00}")]
+    tips = [("", "@line"), (tip_text(labels[0]), "@x"), ("score", "@value{0.00}")]
     tips += [("interval", "@low{0.00} to @high{0.00}"), ("seeds", "@n_seeds")]
     dots = hv.Scatter(table, x, [y, "line", "low", "high", "n_seeds"], label=name)
     parts.append(

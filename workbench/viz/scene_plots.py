@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from workbench.escape import tip_text
 from workbench.viz import palettes
 from workbench.viz.bokeh_page import bokeh_page
 from workbench.viz.embed import OfflineView
@@ -151,7 +152,7 @@ def beside_figure(
     ]
     columns = {name: rows[name].to_list() for name in ("score", "low", "high", "seconds")}
     source = ColumnDataSource({"name": names, "gain": gains, "colour": colour, **columns})
-    tooltips = [("", "@name"), (metric, "@score{0.000}"), ("over the baseline", "@gain")]
+    tooltips = [("", "@name"), (tip_text(metric), "@score{0.000}"), ("over the baseline", "@gain")]
     tooltips += [("trained for", "@seconds{0} s")]
     options: dict[str, Any] = {"y_range": FactorRange(factors=names, range_padding=0.06)}
     options |= {"tools": "", "toolbar_location": None, "tooltips": tooltips, "title": title}
