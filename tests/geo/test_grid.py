@@ -74,6 +74,8 @@ def test_grids_agree_if_lines_and_pixels_do():
 def test_only_windows_inside_are_held():
     assert GRID.holds(GRID.whole)
     assert not GRID.holds(Window(-1, 0, 2, 2))
+    assert not GRID.holds(Window(0, -1, 2, 2))
+    assert GRID.holds(Window(0, 0, 2, 2))
     assert not GRID.holds(Window(99, 0, 2, 2))
 
 
@@ -112,3 +114,13 @@ def test_an_empty_grid_is_refused():
 
 def test_a_crs_without_code_keeps_its_text():
     assert crs_name("+proj=laea +lat_0=12 +lon_0=3").startswith("PROJCRS")
+
+
+def test_a_small_difference_of_size_counts_over_the_whole_raster():
+    """Lines 1e-5 of a pixel apart for each pixel: a thousandth after 100, a tenth after 10,000."""
+    own, other = (30.0, 0, 0, 0, -30.0, 0), (30.0003, 0, 0, 0, -30.0003, 0)
+    small, wide, tall = (20, 20), (20, 10_000), (10_000, 20)
+    assert PixelGrid("EPSG:32632", own, small).agrees(PixelGrid("EPSG:32632", other, small))
+    for shape in (wide, tall):
+        assert not PixelGrid("EPSG:32632", own, small).agrees(PixelGrid("EPSG:32632", other, shape))
+        assert not PixelGrid("EPSG:32632", own, shape).agrees(PixelGrid("EPSG:32632", other, small))
