@@ -124,3 +124,10 @@ def test_data_are_compared_with_the_catalog_as_it_is_now(record, run_dir):
 def test_inputs_are_the_tables_and_files_of_the_steps_needed(record):
     assert list(inputs_of({"01": record, "02": record}, ("01",))) == ["plan.txt"]
     assert inputs_of({"01": record}, ()) == {}
+
+
+def test_an_input_that_is_new_or_gone_is_a_reason(record, run_dir):
+    """The step before it may write one more table, which the step would read if it ran."""
+    more = {"tables/a.parquet": "00", "tables/b.parquet": "11"}
+    assert reason(record, run_dir, inputs=more) == "its input tables/b.parquet has changed"
+    assert reason(record, run_dir, inputs={}) == "its input tables/a.parquet has changed"
