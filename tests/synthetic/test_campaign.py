@@ -1,4 +1,5 @@
 import json
+from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
 
@@ -97,11 +98,33 @@ def test_covering_asks_the_footprints(truth) -> None:
 
 
 def test_half_pixel_shift_and_whole_grids(truth) -> None:
-    shifts = {
+    shifts = Counter(
         tuple(v % 30 for v in (a.grid.transform[2], a.grid.transform[5]))
         for a in truth.campaign.acquisitions
-    }
-    assert shifts == {(0.0, 0.0), (15.0, 15.0)}
+    )
+    assert shifts == {(15.0, 15.0): 16, (0.0, 0.0): 1}  # as EnMAP; one is half a pixel off
+
+
+def test_sites_with_odd_grids_are_what_they_are_called(tmp_path) -> None:
+    plan = plan_campaign(tile_size=48, n_tiles=3, nasty=False, world=True, seed=4)
+    truth = CampaignTruth(tmp_path, plan)
+    assert (
+        plan.acquisitions[:3]
+        == plan_campaign(tile_size=48, n_tiles=3, nasty=False, seed=4).acquisitions
+    )
+    grids = {name: [a.grid for a in plan.acquisitions if a.site == name] for name in plan.sites}
+    zones = {name: {grid.crs for grid in found} for name, found in grids.items()}
+    assert zones["bergen"] == {"EPSG:32632"}
+    assert all(a.footprint.bounds[2] < 6 for a in plan.acquisitions if a.site == "bergen")
+    assert zones["maipo"] == {"EPSG:32619"}
+    assert all(grid.bounds[3] < 0 for grid in grids["maipo"])
+    assert zones["harz"] == {"EPSG:32632", "EPSG:25832"}
+    assert zones["meeting"] == {"EPSG:32631", "EPSG:32632", "EPSG:32633"}
+    sites = [{truth.acquisition(i).site for i in component} for component in truth.components]
+    assert [{"meeting"}] == [s for s in sites if "meeting" in s]  # one component over three zones
+    assert all(len(site) == 1 for site in sites)
+    assert {(v % 30) for found in grids.values() for g in found for v in g.transform[2::3]} == {15}
+    assert all(a.rotation for a in plan.acquisitions)
 
 
 def test_without_nasty_details_all_is_whole(tmp_path) -> None:
@@ -146,7 +169,7 @@ def test_missing_and_foreign_truth(tmp_path) -> None:
     with pytest.raises(WorkbenchError, match=r"holds a truth\.json, but .* does not"):
         load_truth(tmp_path)
     (tmp_path / "truth.json").write_text('{"format": 99}')
-    with pytest.raises(WorkbenchError, match=r"A truth of format 1 is read here, but .* has 99"):
+    with pytest.raises(WorkbenchError, match=r"A truth of format 2 is read here, but .* has 99"):
         load_truth(tmp_path)
 
 

@@ -3,9 +3,11 @@
 from dataclasses import asdict, replace
 
 import networkx as nx
+import numpy as np
 import pytest
 
 from workbench.extraction import (
+    PatchStore,
     ValidityRules,
     ViewRules,
     drop_duplicates,
@@ -14,9 +16,12 @@ from workbench.extraction import (
     temporal_views,
 )
 from workbench.readers.enmap import discover_enmap
+from workbench.sensors import sensor
+from workbench.synthetic import simulate_campaign
 from workbench.synthetic.findings import Findings, compare_with_truth, true_reasons
 
 LIMITS = asdict(ValidityRules())
+BANDS = sensor("enmap").bands
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +48,45 @@ def test_findings_of_the_pipeline_equal_the_truth(truth, found) -> None:
     assert table.loc["locations left with two dates or more", "found"] > 5
     reasons = {name.rpartition(" ")[2] for name in table.index if "rejected" in name}
     assert reasons >= {"nodata", "defective", "cloud", "shadow", "haze", "cirrus", "snow"}
+
+
+def test_pixels_are_copied_where_the_location_has_the_grid_of_the_tile(truth, found) -> None:
+    """EnMAP's pixels begin 15 m off multiples of 30 m; one product lies half a pixel elsewhere."""
+    crs_of = {tile.id: tile.crs for tile in found.kept}
+    own = found.patches[found.patches["crs"] == found.patches["tile_id"].map(crs_of)]
+    odd = {
+        i for i in truth.kept if truth.acquisition(i).grid.transform[2] % 30 == 0
+    }  # the shifted one
+    assert len(odd) == 1
+    assert set(own[~own["tile_id"].isin(odd)]["resampling"]) == {"none"}
+    assert not own[~own["tile_id"].isin(odd)][["shift_east", "shift_south"]].any(axis=None)
+
+
+@pytest.mark.slow
+def test_odd_grids_are_copied_and_found_as_they_are(tmp_path) -> None:
+    """EnMAP's half pixel, zone 32V, negative northings, ETRS89, three zones: nothing resampled
+    that lies on the grid its location has, and each patch is the product's own numbers."""
+    truth = simulate_campaign(tmp_path / "c", tile_size=40, n_tiles=3, nasty=False, world=True)
+    tiles, skipped = discover_enmap(truth.products)
+    assert (len(tiles), skipped) == (13, [])
+    plan = temporal_views(tiles, ViewRules(patch_size=8))
+    done = extract_patches(plan, tiles, tmp_path / "out", workers=1)
+    found = Findings(skipped, [], tiles, overlap_graph(tiles), plan, done.manifest, done.rejected)
+    table = compare_with_truth(truth, found, LIMITS)
+    assert table["equal"].all(), table
+    crs_of = {tile.id: tile.crs for tile in tiles}
+    rows = done.manifest
+    own = rows[rows["crs"] == rows["tile_id"].map(crs_of)]
+    assert {truth.site(i).name for i in own["tile_id"]} == set(truth.campaign.sites)
+    assert set(own["resampling"]) == {"none"}
+    assert not own[["shift_east", "shift_south"]].any(axis=None)
+    store = PatchStore(done.path)
+    kept = [b.number - 1 for name in store.contract.band_names for b in BANDS if b.name == name]
+    for row in own.groupby("tile_id").first().reset_index().itertuples():
+        cube, grid = truth.render(row.tile_id).cube, truth.acquisition(row.tile_id).grid
+        top, left, height, width = grid.window((row.xmin, row.ymin, row.xmax, row.ymax))
+        expected = cube[kept, top : top + height, left : left + width]
+        assert np.array_equal(store.pixels(row.place), expected)
 
 
 def test_other_limits_than_those_of_the_extraction_are_found_out(truth, found) -> None:

@@ -2,6 +2,12 @@
 
 Three sites, each one component of the overlap graph: "saale" lies on the border of UTM zones 32
 and 33, "uckermark" in zone 33, "wabash" in Indiana (zone 16), where the American label maps belong.
+Pixels lie as those of EnMAP and Landsat do, with their centres on multiples of 30 m.
+
+Asked for (`world=True`), four more sites hold what is odd about real grids: "bergen" (zone 32V, in
+zone 31 by longitude), "maipo" south of the equator with negative northings as Landsat has them,
+"harz" in two realisations of one zone (WGS 84 and ETRS89), and "meeting", the place where zones 31,
+32 and 33 meet.
 """
 
 import math
@@ -30,7 +36,14 @@ NASTY_TILES = 17
 """Product folders that the list of nasty details needs."""
 
 _SITES = {"saale": (12.0, 51.3, 32), "uckermark": (13.8, 53.3, 33), "wabash": (-86.95, 40.45, 16)}
+_WORLD = {
+    "bergen": (5.4, 60.5, "EPSG:32632"),
+    "maipo": (-70.9, -33.6, "EPSG:32619"),
+    "harz": (10.6, 51.8, "EPSG:32632"),
+    "meeting": (9.0, 72.0, "EPSG:32632"),
+}
 _FELLED = "2023-03-01"
+_OFFSET = GSD / 2  # of the pixels' edges from multiples of 30 m
 
 
 @dataclass(frozen=True)
@@ -54,6 +67,11 @@ class Site:
         """Whether CDL and NLCD describe it rather than CORINE."""
         return self.name == "wabash"
 
+    @property
+    def has_labels(self) -> bool:
+        """Whether label maps are made for it."""
+        return self.name in _SITES
+
 
 @dataclass
 class Campaign:
@@ -63,12 +81,18 @@ class Campaign:
     tile_size: int
     n_tiles: int
     nasty: bool
+    world: bool = False
     sites: dict[str, Site] = field(default_factory=dict)
     acquisitions: list[Acquisition] = field(default_factory=list)
 
 
 def plan_campaign(
-    *, tile_size: int = 192, n_tiles: int = 24, seed: int = 0, nasty: bool = True
+    *,
+    tile_size: int = 192,
+    n_tiles: int = 24,
+    seed: int = 0,
+    nasty: bool = True,
+    world: bool = False,
 ) -> Campaign:
     """Plan a campaign without making any pixel.
 
@@ -79,6 +103,7 @@ def plan_campaign(
         seed: Seed of every draw.
         nasty: Whether the campaign has the nasty details; without them, every product is whole
             and cloudless.
+        world: Whether `n_tiles` products are followed by ten more at the four sites with odd grids.
 
     Raises:
         WorkbenchError: If a size is too small.
@@ -94,7 +119,7 @@ def plan_campaign(
             f"A campaign needs at least {least} tiles of 32 pixels, got {n_tiles} of {tile_size}.\n"
             "Ask for more, or leave the nasty details out with `nasty=False`."
         )
-    plan = Campaign(seed, tile_size, n_tiles, nasty)
+    plan = Campaign(seed, tile_size, n_tiles, nasty, world)
     for name, (lon, lat, zone) in _SITES.items():
         plan.sites[name] = _site(name, f"EPSG:{32600 + zone}", lon, lat, seed, tile_size)
     if nasty:
@@ -107,13 +132,38 @@ def plan_campaign(
         j = k // len(turn)
         eastern = turn[k % 3] == "saale" and j % 2 == 1
         _add(plan, turn[k % 3], str(day), frame=j // 6, eastern=eastern, cloud=cloud, haze=haze)
+    if world:
+        _add_world(plan)
     return plan
+
+
+def _add_world(plan: Campaign) -> None:
+    """Sites whose grids are odd, two dates each or more; all products are whole and cloudless."""
+    for name, (lon, lat, crs) in _WORLD.items():
+        plan.sites[name] = _site(name, crs, lon, lat, plan.seed, plan.tile_size)
+    for site in ("bergen", "maipo"):
+        crs = plan.sites[site].landscape.crs
+        _add(plan, site, "2022-06-18", crs=crs)
+        _add(plan, site, "2023-07-02", crs=crs)
+    for day, crs in (("2022-06-18", "EPSG:32632"), ("2023-07-02", "EPSG:25832")):
+        _add(plan, "harz", day, crs=crs)
+    # One tile on each side of the corner in which the zones meet, all overlapping in the middle.
+    corner = {32: (0, -1), 31: (-1, 1), 33: (1, 1)}
+    for day, zone in (
+        ("2022-06-18", 32),
+        ("2022-07-11", 31),
+        ("2023-07-02", 33),
+        ("2023-08-02", 32),
+    ):
+        _add(plan, "meeting", day, crs=f"EPSG:326{zone}", aim=corner[zone])
 
 
 def _site(name: str, crs: str, lon: float, lat: float, seed: int, tile_size: int) -> Site:
     """Aim at the most varied ground near the given place."""
     x, y = transformer("EPSG:4326", crs).transform(lon, lat)
     origin = round(x / GSD) * GSD, round(y / GSD) * GSD
+    if name == "meeting":  # the corner of the zones matters, not what grows there
+        return Site(Landscape(name, crs, origin, seed), origin)
     ground = Landscape(name, crs, origin, seed)
     reach = tile_size * GSD * 0.35
     offsets = np.linspace(-reach, reach, 41)
@@ -170,12 +220,16 @@ def _add(
     shift: float = 0.0,
     touching: int = 0,
     of: Acquisition | None = None,
+    crs: str | None = None,
+    aim: tuple[int, int] = (0, 0),
     **details: object,
 ) -> Acquisition:
     """Place one acquisition near the middle of its site and add it to the plan.
 
     `frame` counts southwards along the track; `of` is the first tile of the same datatake;
-    `touching` puts an upright footprint that fills its raster just north (1) or south (-1).
+    `touching` puts an upright footprint that fills its raster just north (1) or south (-1); `crs`
+    is that of its pixels, if not the zone of its middle; `aim` points it east and north of the
+    site.
     """
     number = len(plan.acquisitions) + 1
     draw = rng(plan.seed, "place", number)
@@ -190,6 +244,7 @@ def _add(
         east, north = 0.0, touching * plan.tile_size / 2
     elif site == "saale":
         east += (0.22 if eastern else -0.22) * side
+    east, north = east + 0.2 * aim[0] * side, north + 0.2 * aim[1] * side
     north -= 0 if touching else frame * 0.72 * side
     start = of.start + timedelta(seconds=5) if of else _overpass(site, day, draw)
     acquisition = Acquisition(
@@ -197,7 +252,7 @@ def _add(
         datatake=of.datatake if of else f"99{number:08d}",
         tile=1 + frame,
         start=start,
-        grid=_grid(plan, site, east * GSD, north * GSD, shift * GSD),
+        grid=_grid(plan, site, east * GSD, north * GSD, shift * GSD, crs),
         rotation=turn,
         side=side,
         processed=start + timedelta(days=400, hours=3, minutes=11),
@@ -214,18 +269,20 @@ def _overpass(site: str, day: str, draw: np.random.Generator) -> datetime:
     return start + timedelta(seconds=int(draw.integers(-600, 600)))
 
 
-def _grid(plan: Campaign, site: str, east: float, north: float, shift: float) -> PixelGrid:
-    """Pixels around the place, in the zone of their middle, on multiples of 30 m (plus a shift)."""
+def _grid(
+    plan: Campaign, site: str, east: float, north: float, shift: float, pixels: str | None
+) -> PixelGrid:
+    """Pixels around the place in a CRS, or the zone of their middle, 15 m off multiples of 30 m."""
     place = plan.sites[site]
     x, y = place.middle[0] + east, place.middle[1] + north
     crs = place.landscape.crs
     lon, lat = transformer(crs, "EPSG:4326").transform(x, y)
-    zone = utm_crs(lon, lat)
+    zone = utm_crs(lon, lat) if pixels is None else pixels
     x, y = transformer(crs, zone).transform(x, y) if zone != crs else (x, y)
     half = plan.tile_size * GSD / 2
     xmin, ymax = (round(v / GSD) * GSD for v in (x - half, y + half))
     size = (plan.tile_size, plan.tile_size)
-    return PixelGrid(zone, (GSD, 0, xmin + shift, 0, -GSD, ymax - shift), size)
+    return PixelGrid(zone, (GSD, 0, xmin + _OFFSET + shift, 0, -GSD, ymax + _OFFSET - shift), size)
 
 
 def _redeliver(plan: Campaign, kept: Acquisition, why: str, *, version: str) -> None:

@@ -190,7 +190,7 @@ def _product(
             "qlChannelsSWIR": {"red": 2201, "green": 1645.3, "blue": 1051.3},
             "qlChannelsVNIR": {"red": 847.1, "green": 671.21, "blue": 548.06},
         }},
-        "ortho": {"projection": f"UTM_Zone{int(acquisition.grid.crs[-2:]):02d}_North",
+        "ortho": {"projection": _projection(acquisition.grid.crs),
                   "resolution": 30, "resampling": "nearest"},
     })  # fmt: skip
     files = ET.SubElement(product, "productFileInformation")
@@ -206,6 +206,12 @@ def _product(
         _fill(ET.SubElement(statistics, "bandID", number=str(band.number)), {
             "waveLength": band.wavelength_nm, "mean": mean, "stdDeviation": spread,
         })  # fmt: skip
+
+
+def _projection(crs: str) -> str:
+    """Name a UTM zone as the archive does; one of ETRS89, which it has no name for, by its code."""
+    is_wgs84 = crs.startswith("EPSG:326")
+    return f"UTM_Zone{int(crs[-2:]):02d}_North" if is_wgs84 else crs.replace(":", "_")
 
 
 def _statistics(row: NDArray[np.float32]) -> tuple[str, str]:

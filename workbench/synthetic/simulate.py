@@ -22,6 +22,7 @@ def simulate_campaign(
     n_tiles: int | None = None,
     seed: int = 0,
     nasty: bool = True,
+    world: bool = False,
     compress: str | None = "deflate",
     progress: Callable[[int, int], None] | None = None,
 ) -> CampaignTruth:
@@ -39,6 +40,7 @@ def simulate_campaign(
         seed: Seed of every draw.
         nasty: Whether re-deliveries, faults, clouds and shifted grids are in; without them all
             products are whole, distinct and cloudless.
+        world: Whether ten more products follow at sites with odd grids (`plan_campaign`).
         compress: Compression of the GeoTIFFs: None (as large as the real ones), "deflate", "zstd".
         progress: Called with (products done, products in all) after each.
 
@@ -55,7 +57,7 @@ def simulate_campaign(
     size, count = SCALES[scale]
     size = size if tile_size is None else tile_size
     count = count if n_tiles is None else n_tiles
-    plan = plan_campaign(tile_size=size, n_tiles=count, seed=seed, nasty=nasty)
+    plan = plan_campaign(tile_size=size, n_tiles=count, seed=seed, nasty=nasty, world=world)
     folder = Path(folder)
     if (folder / TRUTH_FILE).exists():
         return _found_again(CampaignTruth(folder, plan))
@@ -74,7 +76,7 @@ def simulate_campaign(
     labels = {}
     for name, site in plan.sites.items():
         taken = [a for a in plan.acquisitions if a.site == name]
-        if taken:
+        if taken and site.has_labels:
             labels[name] = write_labels(folder / "labels" / name, site, taken)
     truth = CampaignTruth(folder, plan, labels)
     write_truth(truth)
@@ -89,6 +91,7 @@ def _found_again(wanted: CampaignTruth) -> CampaignTruth:
         raise WorkbenchError(
             f"A folder holds one campaign, but {wanted.folder} holds another one (tile_size "
             f"{found.campaign.tile_size}, n_tiles {found.campaign.n_tiles}, seed "
-            f"{found.campaign.seed}, nasty {found.campaign.nasty}).\nName another folder."
+            f"{found.campaign.seed}, nasty {found.campaign.nasty}, world "
+            f"{found.campaign.world}).\nName another folder."
         )
     return found

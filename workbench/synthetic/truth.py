@@ -20,7 +20,7 @@ from workbench.synthetic.acquisition import Acquisition, shared_area
 from workbench.synthetic.campaign import Campaign, Site, plan_campaign
 from workbench.synthetic.render import Rendered, ground_cover, render
 
-FORMAT = 1
+FORMAT = 2  # 1: pixels on multiples of 30 m
 TRUTH_FILE = "truth.json"
 
 
@@ -208,7 +208,7 @@ def load_truth(folder: str | Path) -> CampaignTruth:
 
 
 def _parameters(plan: Campaign) -> dict[str, Any]:
-    names = ("tile_size", "n_tiles", "seed", "nasty")
+    names = ("tile_size", "n_tiles", "seed", "nasty", "world")
     return {name: getattr(plan, name) for name in names}
 
 
