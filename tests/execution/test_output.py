@@ -47,7 +47,7 @@ def test_flushed_lines_long_lines_and_bars_are_all_accounted_for(write_notebook,
     assert told in long[0].text
     assert outputs(run, -2)[0].text == "100%\n end\n"
     assert "from a child\n" in (run / "logs" / "a.stderr.log").read_text()
-    assert [cell.left_out for cell in read_record(run, "a").cells].count("") == 4
+    assert [bool(cell.left_out) for cell in read_record(run, "a").cells].count(True) == 1
 
 
 def test_outputs_that_are_no_text_are_limited_too_and_kept_beside_the_log(write_notebook, tmp_path):
