@@ -179,12 +179,13 @@ class RasterFile:
         wanted = self.info.data_bands if indexes is None else tuple(indexes)
         with _named(self.path):
             parts = [self._source.read(i, window=box)[None] == 0 for i in self.info.alpha]
-            flags = [self._source.mask_flag_enums[i - 1] for i in wanted]
+            every = self._source.mask_flag_enums
+            flags = [every[i - 1] for i in wanted]
             if any(_is_mask(f) for f in flags):
                 shared = all(_is_mask(f) and MaskFlags.per_dataset in f for f in flags)
                 asked = list(wanted[:1]) if shared else list(wanted)
                 opaque = self._source.read_masks(asked, window=box)
-                own = np.array([_is_mask(self._source.mask_flag_enums[i - 1]) for i in asked])
+                own = np.array([_is_mask(every[i - 1]) for i in asked])
                 parts.append((opaque == 0) & own[:, None, None])
         shape = np.broadcast_shapes(*(part.shape for part in parts))
         lost = np.zeros(shape, dtype=bool)
@@ -384,22 +385,23 @@ def _info(path: Path, source: Any) -> RasterInfo:
     if len(alpha) == source.count:
         alpha = ()  # a file of its own, as one band tagged by mistake: its numbers are all there is
     data = [i for i in range(source.count) if i + 1 not in alpha]
-    types = {source.dtypes[i] for i in data}
+    dtypes, nodatas, flags = source.dtypes, source.nodatavals, source.mask_flag_enums  # each slow
+    types = {dtypes[i] for i in data}
     return RasterInfo(
         path=path,
         grid=grid,
         count=source.count,
         dtype=types.pop() if len(types) == 1 else common_type(types, str(path)).name,
-        nodata=source.nodatavals[data[0]],
+        nodata=nodatas[data[0]],
         band_names=source.descriptions,
         interleave=source.interleaving.value.lower() if source.interleaving else "band",
-        dtypes=tuple(source.dtypes),
-        nodatas=tuple(source.nodatavals),
+        dtypes=tuple(dtypes),
+        nodatas=tuple(nodatas),
         scales=tuple(source.scales),
         offsets=tuple(source.offsets),
         units=tuple(source.units),
         alpha=alpha,
-        has_mask=bool(alpha) or any(_is_mask(source.mask_flag_enums[i]) for i in data),
+        has_mask=bool(alpha) or any(_is_mask(flags[i]) for i in data),
     )
 
 
