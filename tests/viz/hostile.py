@@ -4,14 +4,15 @@ import base64
 import json
 import re
 import zlib
+from html import unescape
 from html.parser import HTMLParser
 
-from workbench.escape import visible
+from workbench.escape import format_text, tip_text, visible
 
 TEXTS = {
     "template": "{{7*191}} {% if %} {#",
     "markup": "</script><!--\"'&amp;`",
-    "unseen": "a\u2028b\u2029c\u202ed\0e\x1b[1m",
+    "unseen": "A\u2028b\u2029c\u202ed\0e\x1b[1m",
     "formula": "_a $\\alpha_$ \\u003c\r\nb",
     "format": "{label} {0} %s @x $$x$$",
     "prototype": "__proto__",
@@ -63,6 +64,10 @@ def parsed(page: str) -> tuple[list[tuple[str, ...]], list[str]]:
             more = parsed(text)
             tags, texts = tags + more[0], texts + more[1]
     for script in html.scripts:
+        for told in re.findall(r"docs_json = '(.*?)';\n", script, re.DOTALL):  # Bokeh's figures
+            texts += strings(json.loads(unescape(told.replace("\\\\", "\\"))))
+        if script.lstrip().startswith("{"):  # JSON that a script of the page reads
+            texts += strings(json.loads(script))
         for literal in _LITERAL.findall(script):
             try:
                 found = strings(json.loads(literal))
@@ -98,11 +103,12 @@ def unpacked(text: str) -> list[str]:
 
 def shows(texts: list[str], wanted: str) -> bool:
     """Whether a text is there letter by letter, or with its unseen characters made visible."""
-    ways = {wanted, visible(wanted), wanted.replace("\0", "\\0")}
+    ways = {wanted, visible(wanted), wanted.replace("\0", "\\0"), format_text(wanted)}
+    ways |= {tip_text(wanted)}
     ways |= {way.replace("\r\n", "\n") for way in list(ways)}
-    return any(way in text for text in texts for way in ways)
+    return any(all(any(line in text for text in texts) for line in way.split("\n")) for way in ways)
 
 
 def evaluated(texts: list[str]) -> bool:
     """Whether ``{{7*191}}`` was reckoned."""
-    return any("1337" in text for text in texts if len(text) < 3000)
+    return any("1337 " in text for text in texts)

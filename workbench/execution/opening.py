@@ -130,7 +130,7 @@ def results_of(run_dir: str | Path) -> list[RunResult]:
 def _frame(path: Path, title: str) -> str:
     """A page in a frame; links to files beside it lead nowhere from there: they are taken out."""
     page = re.sub(r'<a href="(?![#"]|https?:)[^"]*"', "<a", path.read_text(encoding="utf-8"))
-    source = page.replace("&", "&amp;").replace('"', "&quot;")
+    source = html_text(page)
     style = f"width:100%;height:{FRAME_HEIGHT}px;border:1px solid #d9dde3;background:#fff"
     return (
         f'<iframe title="{title}" style="{style}" sandbox="allow-scripts allow-downloads" '
