@@ -1,5 +1,6 @@
 """Pages of tables that sort themselves: one document with its style and script, no network."""
 
+import re
 from collections.abc import Sequence
 from textwrap import fill
 
@@ -67,7 +68,10 @@ def frame_view(frame: pd.DataFrame, title: str, *, notes: Sequence[str] = ()) ->
 
 
 def _head(name: object) -> str:
-    text = WORDS.get(str(name), str(name)).replace("_", " ")
+    text = WORDS.get(str(name), str(name))
+    if not re.fullmatch("[A-Za-z0-9]+(_[A-Za-z0-9]+)*", text):  # no column of ours
+        return text
+    text = text.replace("_", " ")
     return text[:1].upper() + text[1:]
 
 
