@@ -57,7 +57,7 @@ def test_each_kind_shows_itself_without_the_files(run_dir):
     assert 'alt="A &lt;curve&gt;"' in shown["figure"]
     assert "data:image/png;base64," in shown["figure"]
     assert "Numbers: 20 of 50 rows, 2 of 2 columns" in shown["table"]
-    assert 'srcdoc="<p>a &quot;map&quot; &amp;amp; more</p>"' in shown["page"]
+    assert 'srcdoc="&lt;p&gt;a &quot;map&quot; &amp;amp; more&lt;/p&gt;"' in shown["page"]
     assert "allow-same-origin" not in shown["page"]
     assert "href=&quot;notebooks" not in shown["report"]  # from a frame it would lead nowhere
     assert "href=&quot;#01&quot;" in shown["report"]
