@@ -187,9 +187,9 @@ def _codes(
     if high > _LARGEST_TABLE:  # as of a nodata of 4294967295: no table of all numbers up to it
         order = torch.tensor(sorted(scored), device=labels.device)
         near = torch.searchsorted(order, numbers.long()).clamp(max=len(scored) - 1)
-        place = torch.tensor([scored.index(int(c)) for c in order], device=labels.device)
+        places = torch.tensor([scored.index(int(c)) for c in order], device=labels.device)
         is_scored = order[near] == numbers
-        return torch.where(is_scored, place[near], len(scored)).to(kind)
+        return torch.where(is_scored, places[near], len(scored)).to(kind)
     table = torch.full((high + 1,), len(scored), dtype=kind, device=labels.device)
     for place, label in enumerate(scored):
         if label <= high:
