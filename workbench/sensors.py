@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.errors import ContractMismatchError
+from workbench.nodata import is_missing
 
 
 @dataclass(frozen=True)
@@ -139,8 +140,7 @@ class InputContract:
     def physical(self, array: NDArray[Any]) -> NDArray[np.float32]:
         """Turn stored numbers into values in `units`: float32, NaN where there is no data."""
         values = array.astype(np.float32)
-        if self.nodata is not None:
-            values[np.asarray(array) == self.nodata] = np.nan
+        values[is_missing(np.asarray(array), self.nodata)] = np.nan
         values *= np.float32(self.scale)
         values += np.float32(self.offset)
         return values

@@ -43,8 +43,13 @@ def test_xarray_opens_the_store(extracted):
         assert (there.time.values == rows.acquired[:5].dt.tz_localize(None).to_numpy()).all()
         assert there.epsg.values.tolist() == [int(crs[5:]) for crs in rows["crs"][:5]]
         assert there.xmin.values.tolist() == rows.xmin[:5].tolist()
-        values = store.contract.physical(store.pixels(rows.place[0]))
-        assert np.allclose(there.pixels[0].values, values, equal_nan=True)
+        assert there.pixels.dtype == store.dtype  # as stored: nothing is decoded unasked
+        assert (there.pixels[0].values == store.pixels(rows.place[0])).all()
+        assert there.location_id.values.tolist() == rows.location_id[:5].tolist()
+        assert there.tile_id.values.tolist() == rows.tile_id[:5].tolist()
+        assert there.crs.values.tolist() == rows["crs"][:5].tolist()
+        assert there.band.values.tolist() == list(store.contract.band_names)
+        assert {"location_id", "time", "xmin", "ymax", "wavelength_nm"} <= set(there.pixels.coords)
 
 
 def test_the_manifest_is_read_again_as_it_was(extracted):
@@ -212,10 +217,13 @@ def test_plain_rasters_are_cut_too(tmp_path):
 def test_a_tile_with_other_numbers_is_reported(tmp_path):
     good, _ = raster_tile(tmp_path, "a", 1)
     other, _ = raster_tile(tmp_path, "b", 2, nodata=-2)
-    plan = temporal_views([good, other], ViewRules(patch_size=16))
-    found = extract_patches(plan, [good, other], tmp_path / "out", workers=1, retries=0)
+    more, _ = raster_tile(tmp_path, "c", 3)
+    tiles = [good, other, more]
+    plan = temporal_views(tiles, ViewRules(patch_size=16))
+    found = extract_patches(plan, tiles, tmp_path / "out", workers=1, retries=0)
     assert found.failed["b"].startswith("Tile b must keep the expected input contract")
-    assert set(found.manifest.tile_id) == {"a"}
+    assert set(found.manifest.tile_id) == {"a", "c"}
+    assert set(found.rejected["reasons"]) == {("breaks the contract",)}
 
 
 def test_cloud_that_nothing_tells_is_missing_not_clear(tmp_path, caplog):

@@ -7,8 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from workbench.datasets.normalization import Normalizer
+from workbench.datasets.statistics import patch_statistics
 from workbench.errors import TrainingError
-from workbench.training.inference import even_side, pieces, predict_scene
+from workbench.sensors import InputContract
+from workbench.training.inference import NO_CLASS, even_side, pieces, predict_scene
 
 
 @given(st.integers(1, 200), st.integers(1, 60), st.integers(0, 29))
@@ -146,3 +149,45 @@ def test_a_failure_leaves_no_file_and_bad_tiles_are_refused(tmp_path):
             Blurred(), broken, (9, 9), tmp_path / "a.npy", standardise=lambda x: x, tile=4,
             overlap=2,
         )  # fmt: skip
+
+
+class _Says(torch.nn.Module):
+    """Class 2 of `classes` whatever it sees, or NaN."""
+
+    def __init__(self, classes, value=5.0):
+        super().__init__()
+        self.classes, self.value = classes, value
+
+    def forward(self, images):
+        logits = torch.zeros(len(images), self.classes, *images.shape[2:])
+        logits[:, 2] = self.value + 0 * images.sum(1)
+        return logits
+
+
+def test_pixels_without_data_have_no_class(tmp_path):
+    image = np.random.default_rng(0).integers(100, 900, (2, 40, 40)).astype(np.int16)
+    image[1, 20:24, 20:24] = -32768
+    contract = InputContract("DN", 1.0, 0.0, -32768.0, ("a", "b"), (None,) * 2, (None,) * 2, 10.0)
+    normalizer = Normalizer(patch_statistics(image, contract), contract)
+    found = predict_scene(
+        _Says(4), lambda r, c, h, w: image[:, r : r + h, c : c + w], (40, 40),
+        str(tmp_path / "m.npy"), standardise=normalizer, tile=32, overlap=8,
+    )  # fmt: skip
+    wanted = np.full((40, 40), 2)
+    wanted[20:24, 20:24] = NO_CLASS
+    assert (found == wanted).all()
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [(_Says(300), "at most 255 classes"), (_Says(4, float("nan")), "must give numbers")],
+)
+def test_what_is_no_class_is_refused(tmp_path, model, said):
+    def read(r, c, h, w):
+        return np.ones((1, h, w), np.float32)
+
+    with pytest.raises(TrainingError, match=said):
+        predict_scene(
+            model, read, (32, 32), tmp_path / "m.npy", standardise=lambda x: x, tile=32, overlap=8
+        )
+    assert not (tmp_path / "m.npy").exists()

@@ -190,6 +190,8 @@ class Dataset(_Strict):
     """Ground sampling distance in metres."""
     bands: Annotated[list[Text], Field(min_length=1)] | None = None
     """Names of the bands in the files, in their order, as the sensor's table calls them."""
+    nodata: Annotated[float, Field(strict=False, allow_inf_nan=False)] | None = None
+    """Stored number of plain rasters that is no measurement, where their headers name none."""
 
 
 class CatalogDocument(_Strict):

@@ -40,12 +40,15 @@ class Entry(Shown):
     """Ground sampling distance in metres."""
     bands: list[str] | None
     """Names of the bands in the files, in their order."""
+    nodata: float | None = None
+    """Stored number of plain rasters that is no measurement, where their headers name none."""
 
     def _sheet(self) -> Sheet:
         told = [
             ("what it is", " ".join(self.description.split())),
             ("sensor", self.sensor),
             ("pixel", None if self.gsd is None else f"{self.gsd:g} m"),
+            ("no data", None if self.nodata is None else f"{self.nodata:g}"),
             ("bands", None if self.bands is None else some(self.bands)),
             ("source", f"{self.source.type}, layout {self.layout}"),
             ("on this machine", "yes" if self.is_available() else "no; `fetch()` says how"),

@@ -121,7 +121,8 @@ def plan(
         write_manifest,
     )
 
-    kept, _ = _tiles_of(open_catalog(catalog)[entry], simulated, scale)
+    opened = open_catalog(catalog)[entry]
+    kept, _ = _tiles_of(opened, simulated, scale)
     if clear:
         kept, _ = clear_tiles(kept)
     rules = ViewRules(
@@ -135,7 +136,8 @@ def plan(
     )
     planned = temporal_views(kept, rules)
     _write_tiles(kept, _tiles_file(output))
-    write_manifest(planned, output, kind="plan", note={"entry": entry, "patch_size": patch_size})
+    note = {"entry": entry, "patch_size": patch_size, "nodata": opened.nodata}
+    write_manifest(planned, output, kind="plan", note=note)
     table = Table(box=None, show_header=False, pad_edge=False)
     for name, value in plan_summary(planned, kept, rules).as_dict().items():
         text = f"{value:,}" if isinstance(value, int) else f"{value:,.4g}"
@@ -163,6 +165,21 @@ def extract(
     across_zones: Annotated[
         Literal["bilinear", "nearest"], typer.Option(help="Resampling from another UTM zone.")
     ] = "bilinear",
+    bands: Annotated[
+        str,
+        typer.Option(
+            help="kept (of EnMAP 202), all, names with commas, or what to leave out: "
+            "--bands=-B092,-B093"
+        ),
+    ] = "kept",
+    nodata: Annotated[
+        float | None,
+        typer.Option(
+            help="Stored number of plain rasters that is no measurement, as 0 for fill that no "
+            "header names. [default: that of the plan's catalog entry]",
+            show_default=False,
+        ),
+    ] = None,
     compress: Annotated[
         bool, typer.Option("--compress", help="Compress with zstd, for archives.")
     ] = False,
@@ -177,7 +194,8 @@ def extract(
     """Cut the patches of a plan into a store, with the manifest beside it.
 
     A run that was cut off is completed by giving the same command again. Tiles that cannot be read
-    are reported and cost nothing but their own patches.
+    are reported and cost nothing but their own patches. Ends with 1 if no patch is kept, or if
+    tiles break the contract of the others. Example: workbench extract plan.parquet -o patches
     """
     from workbench.extraction import ValidityRules, extract_patches, read_manifest
 
@@ -190,13 +208,25 @@ def extract(
             source,
             output,
             rules=rules,
+            bands=bands if bands in ("kept", "all") else [b.strip() for b in bands.split(",")],
             across_zones=across_zones,
+            nodata=_stated(planned) if nodata is None else nodata,
             compression="zstd" if compress else None,
             workers=workers,
             scheduler=scheduler,
             progress=show,
         )
     _print_findings(found)
+    if found.odd or not len(found.manifest):
+        raise typer.Exit(1)
+
+
+def _stated(planned: Path) -> float | None:
+    """The nodata that the catalog entry of a plan states."""
+    from workbench.extraction import manifest_note
+
+    value = manifest_note(planned).get("nodata")
+    return None if value is None else float(value)
 
 
 @contextmanager
@@ -227,7 +257,10 @@ def _print_findings(found: "Extraction") -> None:
     for reason, count in reasons.items():
         console.print(f"{count:,} rejected: {reason}", markup=False)
     for tile_id, reason in found.failed.items():
-        console.print(Text(f"unreadable: {tile_id}: {reason}"))
+        kind = "breaks the contract" if tile_id in found.odd else "unreadable"
+        console.print(Text(f"{kind}: {tile_id}: {reason}"))
+    for text in found.advice():
+        console.print(Text(text))
     console.print(f"written: {found.path}", markup=False)
 
 

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from workbench.datasets.labelled_patches import ChangePatches, LabelledPatches
 from workbench.errors import ContractMismatchError, ManifestError
+from workbench.nodata import is_missing
 from workbench.sensors import InputContract
 
 Kind = Literal["classes", "presence", "density", "change"]
@@ -258,8 +259,7 @@ def scene_examples(
             f"Labels must be 0 to {len(class_names) - 1} or the ignored {ignore_index}, but the "
             f"scene has {strange[:5].tolist()}.\nIs this the right legend?"
         )
-    if contract.nodata is not None:
-        known &= (image != contract.nodata).all(axis=0)
+    known &= ~is_missing(image, contract.nodata).any(axis=0)
     corners = [
         (row, col)
         for row in range(0, height - size + 1, size)

@@ -2,15 +2,41 @@
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from workbench.datasets.statistics import BandStatistics
 from workbench.errors import ContractMismatchError
+from workbench.nodata import nodata_as
 from workbench.sensors import InputContract
 
 _FAR = 100.0  # times: data that are spread that much more or less than the statistics are others
 _AWAY = 20.0  # standard deviations between the mean of a batch and that of the statistics
+
+
+def valid_numbers(stored: Tensor, nodata: float | None) -> Tensor:
+    """Say where stored numbers are measurements: not nodata, NaN or infinite.
+
+    The rule of `workbench.nodata`, for tensors on any device; compared in the type of the numbers.
+
+    Args:
+        stored: Stored numbers of any shape and type.
+        nodata: Stored number without a measurement; None if there is none.
+
+    Returns:
+        bool of the same shape.
+    """
+    kind = np.dtype(str(stored.dtype).removeprefix("torch.").replace("bfloat16", "float32"))
+    number = nodata_as(kind, nodata)
+    if stored.is_floating_point():
+        is_valid = torch.isfinite(stored)
+        return is_valid if number is None else is_valid & (stored != number)
+    if number is None:
+        return torch.ones_like(stored, dtype=torch.bool)
+    # unsigned types of several bytes cannot be compared; their numbers fit the next signed type
+    wide = {torch.uint16: torch.int32, torch.uint32: torch.int64}
+    return stored.to(wide.get(stored.dtype, stored.dtype)) != number
 
 
 class Normalizer(nn.Module):
@@ -93,10 +119,7 @@ class Normalizer(nn.Module):
 
     def valid(self, stored: Tensor) -> Tensor:
         """Say where stored numbers are measurements: bool of the same shape."""
-        numbers = stored.float()  # types as uint16 are compared as numbers only
-        is_valid = ~torch.isnan(numbers)
-        nodata = self.contract.nodata
-        return is_valid if nodata is None or math.isnan(nodata) else is_valid & (numbers != nodata)
+        return valid_numbers(stored, self.contract.nodata)
 
     def require_plausible(self, stored: Tensor, *, thing: str = "The data") -> None:
         """Refuse numbers that cannot be what their contract says, as reflectance given as DN.

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from workbench.datasets.files import read_record, write_record
 from workbench.errors import ContractMismatchError, ManifestError
+from workbench.nodata import is_missing
 from workbench.sensors import InputContract
 
 FORMAT = 1
@@ -102,7 +103,8 @@ def patch_statistics(patch: NDArray[Any], contract: InputContract) -> BandStatis
 
     Args:
         patch: (C, ...) stored numbers.
-        contract: How they are to be read; its nodata is left out, and so is NaN.
+        contract: How they are to be read; its nodata is left out, and so are NaN and
+            infinite numbers (`workbench.nodata`).
 
     Raises:
         ContractMismatchError: If the patch has not a band for each of the contract's.
@@ -221,12 +223,8 @@ def read_statistics(
 
 
 def _valid(band: NDArray[Any], nodata: float | None) -> NDArray[Any]:
-    is_valid = np.ones(band.shape, dtype=bool)
-    if np.issubdtype(band.dtype, np.floating):
-        is_valid &= ~np.isnan(band)
-    if nodata is not None and not math.isnan(nodata):
-        is_valid &= band != nodata
-    return band if is_valid.all() else band[is_valid]
+    missing = is_missing(band, nodata)
+    return band[~missing] if missing.any() else band
 
 
 def _part(job: tuple[Read, Sequence[int], InputContract]) -> BandStatistics:

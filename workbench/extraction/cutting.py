@@ -18,13 +18,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.errors import ContractMismatchError
-from workbench.extraction.resampling import AcrossZones, is_nodata, part_of, place, union_of
+from workbench.extraction.resampling import AcrossZones, part_of, place, union_of
 from workbench.extraction.shards import ShardWriter
 from workbench.extraction.sources import Bands, Source, open_source
 from workbench.extraction.store import QUALITY_BITS, STORE, StoreLayout, shard_path
 from workbench.extraction.validity import ValidityRules, pixel_shares
 from workbench.geo.grid import Bounds, PixelGrid, Window
 from workbench.geo.raster import bulk_reading
+from workbench.nodata import nodata_as
 
 PARTIAL = "partial"
 """Folder for files that are being written, in the folder of the extraction."""
@@ -82,6 +83,8 @@ class CutRules:
     """Bands to cut."""
     across_zones: AcrossZones = "bilinear"
     """How to resample where tile and location are in different zones."""
+    nodata: float | None = None
+    """Stated number of plain rasters that is no measurement; see `open_source`."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +107,8 @@ class CutPatch:
     """CRC-32 of its pixels as stored without compression, eight hex digits; "" if rejected."""
     why_resampled: str = ""
     """Why its pixels were not copied as they lie; "" if they were."""
+    lost_bands: tuple[str, ...] = ()
+    """Bands without a single measurement in it, where others have some."""
 
 
 def cut_tile(job: TileJob, rules: CutRules, out: Path) -> list[CutPatch]:
@@ -124,7 +129,7 @@ def cut_tile(job: TileJob, rules: CutRules, out: Path) -> list[CutPatch]:
     layout, found = rules.layout, []
     with (
         bulk_reading(_CACHE_MB),
-        open_source(job.path, job.tile_id, bands=rules.bands) as source,
+        open_source(job.path, job.tile_id, bands=rules.bands, nodata=rules.nodata) as source,
     ):
         # the size of its pixels is held against the locations' where they are placed
         contract = replace(source.contract, gsd_m=layout.contract.gsd_m)
@@ -170,6 +175,8 @@ class _Cut:
         """(len(passed), C, H, W)"""
         self.sums: dict[int, str] = {}
         """Checksums of the patches that are written."""
+        self.lost: dict[int, NDArray[np.int64]] = {}
+        """Pixels without a measurement in each band, of the patches that were read."""
 
     def read_layers(self) -> None:
         """Read the quality layers once and see which patches pass."""
@@ -186,18 +193,23 @@ class _Cut:
         """Read the patches that passed, and look at their pixels for missing and defective ones."""
         layout, nodata = self.rules.layout, self.rules.layout.contract.nodata
         self.pixels = _room((len(self.passed), *layout.chunk), layout.dtype)
+        self.lost = {i: np.zeros(layout.chunk[0], dtype=np.int64) for i in self.passed}
         for rows, bands in self._passes():
             union = union_of([self.placements[self.passed[k]] for k in rows])
             if union is None:
                 self.pixels[rows] = layout.fill
                 continue
             block = self.source.pixels(union, bands, borrow=True)
+            missing = self.source.missing(union, bands, block)
             defective = self._defective(union, bands)
             for k in rows:
                 placement, bits = self.placements[self.passed[k]], self.bits[self.passed[k]]
                 target = self.pixels[k, bands]
-                placement.carry(part_of(block, placement, union), nodata, layout.fill, target)
-                bits[is_nodata(target, nodata).any(axis=0)] |= QUALITY_BITS["nodata"]
+                gone = None if missing is None else part_of(missing, placement, union)
+                part = part_of(block, placement, union)
+                lost = placement.carry(part, nodata, layout.fill, target, gone)
+                bits[lost.any(axis=0)] |= QUALITY_BITS["nodata"]
+                self.lost[self.passed[k]][bands] = np.count_nonzero(lost, axis=(1, 2))
                 if defective is not None:
                     known = np.uint8(QUALITY_BITS["defective"])
                     bits |= placement.carry_bits(part_of(defective, placement, union)) & known
@@ -238,7 +250,45 @@ class _Cut:
 
     def reasons(self, i: int) -> tuple[str, ...]:
         """Why a patch is rejected, as far as it was looked at."""
-        return self.rules.validity.reasons(self._shares(i))
+        reasons = self.rules.validity.reasons(self._shares(i))
+        return ("nodata", *reasons) if not reasons and self._has_no_number_for(i) else reasons
+
+    def _has_no_number_for(self, i: int) -> bool:
+        """Whether pixels without a measurement would be kept, and be read as measured."""
+        layout = self.rules.layout
+        has_number = nodata_as(layout.dtype, layout.contract.nodata) is not None
+        if has_number or np.dtype(layout.dtype).kind == "f" or i not in self.lost:
+            return False
+        return bool(self.lost[i].any())
+
+    def _detail(self, i: int, shares: dict[str, float]) -> str:
+        """The reasons in words, with the bands that alone lack pixels."""
+        told = self.rules.validity.explain(shares)
+        if not told and self._has_no_number_for(i):
+            told = (
+                f"nodata {100 * shares['nodata']:.1f} %, which a mask says and no number of "
+                f"{self.rules.layout.dtype} stands for: state one (nodata=…, --nodata)"
+            )
+        if "nodata" not in self.reasons(i):
+            return told
+        names, counts = self.rules.layout.contract.band_names, self.lost.get(i)
+        if self.source.empty_bands:
+            return f"{told}; its metadata say that {_some(self.source.empty_bands)} holds nothing"
+        if counts is None or counts.min() == counts.max():
+            return told
+        worst = [name for name, n in zip(names, counts, strict=True) if n == counts.max()]
+        size = self.bits[i].size
+        return f"{told}; most of it in {_some(worst)} ({100 * counts.max() / size:.1f} %)"
+
+    def _lost_bands(self, i: int) -> tuple[str, ...]:
+        """Bands without a single measurement, where others have some."""
+        if self.source.empty_bands:
+            return self.source.empty_bands
+        counts = self.lost.get(i)
+        if counts is None or counts.min() == self.bits[i].size:
+            return ()
+        names = self.rules.layout.contract.band_names
+        return tuple(n for n, k in zip(names, counts, strict=True) if k == self.bits[i].size)
 
     def accepted(self) -> list[tuple[int, NDArray[Any]]]:
         """Patches to be written: their number and their pixels."""
@@ -253,13 +303,14 @@ class _Cut:
                 CutPatch(
                     patch.location_id,
                     patch.place,
-                    self.rules.validity.reasons(shares),
-                    self.rules.validity.explain(shares),
+                    self.reasons(i),
+                    self._detail(i, shares),
                     shares,
                     placement.method,
                     placement.shift,
                     self.sums.get(i, ""),
                     placement.why,
+                    self._lost_bands(i),
                 )
             )
         return found
@@ -300,6 +351,12 @@ def _room(shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
     return held[:need].view(dtype).reshape(shape)
 
 
+def _some(bands: Sequence[str]) -> str:
+    """Name a few bands: "band B092", "bands B1, B2, B3 and 4 more"."""
+    more = f" and {len(bands) - 3} more" if len(bands) > 3 else ""
+    return f"band{'s' if len(bands) > 1 else ''} {', '.join(bands[:3])}{more}"
+
+
 def release_room() -> None:
     """Give the memory of this thread back."""
     _held.__dict__.clear()
@@ -318,5 +375,5 @@ def as_plain(patch: CutPatch) -> dict[str, Any]:
 
 def from_plain(values: dict[str, Any]) -> CutPatch:
     """Read what `as_plain` gave."""
-    lists = {name: tuple(values[name]) for name in ("reasons", "shift")}
+    lists = {name: tuple(values.get(name, ())) for name in ("reasons", "shift", "lost_bands")}
     return CutPatch(**{**values, **lists})

@@ -167,4 +167,9 @@ def _places(table: "gpd.GeoDataFrame", n: int) -> dict[str, np.ndarray]:
     codes = [crs.partition(":") for crs in table["crs"]]
     epsg[at] = [int(code) if authority == "EPSG" else 0 for authority, _, code in codes]
     xmin[at], ymax[at] = table["xmin"], table["ymax"]
-    return {"time": time, "epsg": epsg, "xmin": xmin, "ymax": ymax}
+    found = {"time": time, "epsg": epsg, "xmin": xmin, "ymax": ymax}
+    for name in ("location_id", "tile_id", "crs"):
+        texts = np.full(n, "", dtype=object)
+        texts[at] = table[name].astype(str)
+        found[name] = texts.astype(str)
+    return found

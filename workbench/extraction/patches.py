@@ -5,8 +5,9 @@ The folder of an extraction is described in docs/decisions/0007-patch-store.md.
 
 import logging
 import sys
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,13 +64,42 @@ class Extraction(Shown):
     rejected: "gpd.GeoDataFrame"
     """The planned patches that are not, with reasons, as in `rejected.parquet`."""
     failed: dict[str, str]
-    """Tiles that could not be read, with the reason; a later run tries them again."""
+    """Tiles that could not be cut, with the reason; a later run tries them again."""
+    lost_bands: dict[str, int] = field(default_factory=dict)
+    """Bands without a single measurement in rejected patches where others have some, and in how
+    many: leave them out with `bands=["-NAME"]`."""
+    odd: tuple[str, ...] = ()
+    """Those of the failed tiles that can be read, but break the contract of the others."""
+
+    def advice(self) -> list[str]:
+        """Say in sentences what kept patches out, and what to do about it."""
+        told = []
+        if self.odd:
+            told.append(
+                f"{len(self.odd):,} tiles break the contract of the others (e.g. {self.odd[0]}: "
+                f"{self.failed[self.odd[0]]}). Leave them out of the plan, or choose bands that "
+                "all have: --bands."
+            )
+        for band, count in sorted(self.lost_bands.items(), key=lambda pair: -pair[1])[:3]:
+            told.append(
+                f"Band {band} has no data in {count:,} rejected patches: leave it out with "
+                f"--bands=-{band}."
+            )
+        if not len(self.manifest):
+            reasons = self.rejected["reasons"].explode().value_counts()
+            first = self.rejected["detail"].value_counts()
+            most = f"{reasons.index[0]}, {first.index[0]}" if len(reasons) else "no patch planned"
+            told.append(
+                f"No patch was kept: all {len(self.rejected):,} were rejected (most: {most})."
+            )
+        return told
 
     def _sheet(self) -> Sheet:
         there, not_there = len(self.manifest), len(self.rejected)
         reasons = self.rejected["reasons"].explode().value_counts()
         rows = [(f"{count:,} rejected", str(reason)) for reason, count in reasons.items()]
-        rows += [(f"tile {name}", f"not read: {why}") for name, why in sorted(self.failed.items())]
+        rows += [(f"tile {name}", f"not cut: {why}") for name, why in sorted(self.failed.items())]
+        rows += [("advice", text) for text in self.advice()]
         caption = (
             f"Extraction of {there:,} patches at {self.manifest['location_id'].nunique():,} "
             f"locations, {not_there:,} rejected, {len(self.failed):,} tiles not read ({self.path})"
@@ -85,6 +115,7 @@ def extract_patches(
     rules: ValidityRules | None = None,
     bands: Bands = "kept",
     across_zones: AcrossZones = "bilinear",
+    nodata: float | None = None,
     shard_size: int | None = None,
     compression: Compression | None = None,
     workers: int | None = None,
@@ -109,6 +140,8 @@ def extract_patches(
         rules: Which patches are acceptable; None: the defaults of `ValidityRules`.
         bands: "kept" (202 of EnMAP by wavelength), "all", or names.
         across_zones: "bilinear" or "nearest"; see `resampling.place`.
+        nodata: Stored number of plain rasters that is no measurement, beside what their headers,
+            masks and alpha bands say: 0 for files with fill that no header names.
         shard_size: Patches in a file; None: those of the fullest tile, at most 64.
         compression: "zstd" for archives; None keeps plain bytes, which loaders can map.
         workers: Processes of a local Dask cluster; None: one for each core; 1: this process alone.
@@ -136,6 +169,7 @@ def extract_patches(
         "rules": asdict(rules),
         "bands": bands if isinstance(bands, str) else list(bands),
         "across_zones": across_zones,
+        **({} if nodata is None else {"nodata": nodata}),
         "shard_size": size,
         "compression": compression,
     }
@@ -143,9 +177,9 @@ def extract_patches(
     try:
         with journal.held():
             layout = begin_or_go_on(
-                journal, jobs, tiles, sums, bands, compression, size, patch_size_of(plan)
+                journal, jobs, tiles, sums, bands, compression, size, patch_size_of(plan), nodata
             )
-            cut = CutRules(layout, rules, bands, across_zones)
+            cut = CutRules(layout, rules, bands, across_zones, nodata)
             results = _results(journal, jobs, cut, workers, scheduler, retries, progress)
             note = {k: v for k, v in asked.items() if k != "plan"}
             return _finish(out, plan, tiles, jobs, results, {**note, "sums": sums}, layout)
@@ -233,6 +267,14 @@ def _finish(
     """Write both tables, the manifest last."""
     kept, rejected = patch_tables(plan, tiles, jobs, results)
     failed = {i: r.failure for i, r in sorted(results.items()) if r.failure is not None}
+    odd = tuple(i for i, r in sorted(results.items()) if r.breaks_contract)
+    lost_bands = Counter(
+        band
+        for result in results.values()
+        for patch in result.patches
+        if "nodata" in patch.reasons
+        for band in patch.lost_bands
+    )
     told = {
         **note,
         "store": STORE,
@@ -240,6 +282,8 @@ def _finish(
         "contract": layout.contract.to_dict(),
         "tiles": len(jobs),
         "failed": failed,
+        "breaks_contract": list(odd),
+        "lost_bands": dict(lost_bands),
         "rejected": len(rejected),
     }
     write_manifest(rejected, out / REJECTED, kind="rejected", note=told)
@@ -253,4 +297,6 @@ def _finish(
         read_manifest(out / MANIFEST, kind="patches"),
         read_manifest(out / REJECTED, kind="rejected"),
         failed,
+        dict(lost_bands),
+        odd,
     )

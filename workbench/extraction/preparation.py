@@ -1,14 +1,16 @@
 """The folder of an extraction before its pixels: the store's layout, found again or begun."""
 
+import logging
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from uuid import uuid4
 
 import numpy as np
 
-from workbench.errors import ManifestError, TileError, WorkbenchError
+from workbench.errors import ContractMismatchError, ManifestError, TileError, WorkbenchError
 from workbench.extraction.cutting import PARTIAL, CutPatch, TileJob, grid_of
 from workbench.extraction.journal import Journal
 from workbench.extraction.shards import Compression
@@ -20,6 +22,10 @@ from workbench.geo.tile import Tile
 from workbench.geo.units import metres_per_unit
 from workbench.sensors import InputContract
 
+log = logging.getLogger(__name__)
+
+_SAMPLE = 32  # tiles looked at first; all, if these do not agree
+
 
 def begin_or_go_on(
     journal: Journal,
@@ -30,6 +36,7 @@ def begin_or_go_on(
     compression: Compression | None,
     shard_size: int,
     patch_size: int | None = None,
+    nodata: float | None = None,
 ) -> StoreLayout:
     """Find the extraction that was begun here, or begin it; its empty store is there afterwards."""
     job = journal.job()
@@ -42,7 +49,7 @@ def begin_or_go_on(
         told = {**job["layout"], "contract": InputContract.from_dict(job["layout"]["contract"])}
         layout = StoreLayout(**told)
     else:
-        layout = _layout(jobs, bands, compression, shard_size, patch_size)
+        layout = _layout(jobs, bands, compression, shard_size, patch_size, nodata)
         told = {**asdict(layout), "contract": layout.contract.to_dict()}
         journal.begin({"sums": dict(sums), "layout": told})
     store = journal.out / STORE
@@ -59,19 +66,14 @@ def _layout(
     compression: Compression | None,
     shard_size: int,
     patch_size: int | None,
+    nodata: float | None = None,
 ) -> StoreLayout:
-    """The store that the first readable tile asks for, with the pixels that were planned."""
-    problem: WorkbenchError | None = None
+    """The store that most tiles ask for, with the pixels that were planned."""
     first = jobs[0].patches[0]
     side = (first.bounds[2] - first.bounds[0]) * metres_per_unit(first.crs)
     unfit: tuple[PixelGrid, WorkbenchError] | None = None
-    for job in jobs:
-        try:
-            with open_source(job.path, job.tile_id, bands=bands) as source:
-                contract, dtype, grid = source.contract, source.dtype, source.grid
-        except WorkbenchError as error:
-            problem = problem or error
-            continue
+    for head in _of_the_majority(jobs, bands, nodata):
+        job, contract, dtype, grid = head.job, head.contract, head.dtype, head.grid
         try:
             if not job.may_resample:
                 size = patch_size or _whole_pixels(side, grid)
@@ -81,8 +83,7 @@ def _layout(
         except WorkbenchError as error:
             unfit = unfit or (grid, error)
     else:
-        if unfit is None:
-            raise TileError(f"None of the {len(jobs)} tiles can be read. The first: {problem}")
+        assert unfit is not None  # there is a head, and it did not fit
         _whole_pixels(side, unfit[0])
         raise ManifestError(f"No tile has the pixels that were planned. {unfit[1]}")
     if patch_size is None:
@@ -92,6 +93,79 @@ def _layout(
     last = jobs[-1]
     places = last.patches[0].place + -(-len(last.patches) // shard_size) * shard_size
     return StoreLayout(places, patch_size, dtype, shard_size, contract, compression)
+
+
+@dataclass(frozen=True)
+class _Head:
+    """What the header of a tile says."""
+
+    job: TileJob
+    contract: InputContract
+    dtype: str
+    grid: PixelGrid
+    remarks: tuple[str, ...]
+
+    @property
+    def kind(self) -> tuple[object, ...]:
+        """What tiles of one store share; pixel sizes are held against the plan."""
+        c = self.contract
+        return c.band_names, self.dtype, c.units, c.scale, c.offset, repr(c.nodata)
+
+
+def _of_the_majority(jobs: Sequence[TileJob], bands: Bands, nodata: float | None) -> list[_Head]:
+    """Headers of the tiles whose contract most patches share; a few tiles, if these agree.
+
+    Raises:
+        TileError: If none can be read.
+        ContractMismatchError: If no contract has more patches than another.
+    """
+    step = max(1, len(jobs) // _SAMPLE)
+    heads, problem = _heads(jobs[::step], bands, nodata)
+    if step > 1 and len({head.kind for head in heads}) != 1:
+        heads, problem = _heads(jobs, bands, nodata)
+    if not heads:
+        raise TileError(f"None of the {len(jobs)} tiles can be read. The first: {problem}")
+    for remark in sorted({remark for head in heads for remark in head.remarks}):
+        of = [head.job.tile_id for head in heads if remark in head.remarks]
+        more = f" and {len(of) - 1} more" if len(of) > 1 else ""
+        log.warning("tile %s%s %s", of[0], more, remark)
+    patches: Counter[tuple[object, ...]] = Counter()
+    for head in heads:
+        patches[head.kind] += len(head.job.patches)
+    (kind, most), *others = patches.most_common()
+    if others and others[0][1] == most:
+        rival = next(head for head in heads if head.kind == others[0][0])
+        chosen = next(head for head in heads if head.kind == kind)
+        told = rival.contract.mismatch(chosen.contract) or [f"{rival.dtype}, not {chosen.dtype}"]
+        raise ContractMismatchError(
+            f"Tiles of one store must share bands and numbers, but half of the patches are of one "
+            f"kind and half of another: tile {rival.job.tile_id} against {chosen.job.tile_id}, "
+            f"{'; '.join(told)}.\nLeave one kind out of the plan, or choose bands that both "
+            "have (`bands=`, `--bands`) and state one `nodata=`."
+        )
+    if others:
+        odd = [head.job.tile_id for head in heads if head.kind != kind]
+        log.warning(
+            "%d of %d tiles break the contract of the others and are left out, e.g. %s",
+            len(odd), len(heads), odd[0],
+        )  # fmt: skip
+    return [head for head in heads if head.kind == kind]
+
+
+def _heads(
+    jobs: Sequence[TileJob], bands: Bands, nodata: float | None
+) -> tuple[list[_Head], WorkbenchError | None]:
+    heads: list[_Head] = []
+    problem: WorkbenchError | None = None
+    for job in jobs:
+        try:
+            with open_source(job.path, job.tile_id, bands=bands, nodata=nodata) as source:
+                told = source.contract, source.dtype, source.grid, source.remarks
+        except WorkbenchError as error:
+            problem = problem or error
+            continue
+        heads.append(_Head(job, *told))
+    return heads, problem
 
 
 def _whole_pixels(side: float, grid: PixelGrid) -> int:
@@ -118,6 +192,7 @@ def _places(jobs: Sequence[TileJob], tiles: Sequence[Tile], n: int) -> dict[str,
     """What the plan knows about each place of the store."""
     time = np.full(n, np.iinfo(np.int64).min, dtype=np.int64)
     epsg, xmin, ymax = np.zeros(n, np.int32), np.full(n, np.nan), np.full(n, np.nan)
+    texts: dict[str, list[str]] = {name: [""] * n for name in ("location_id", "tile_id", "crs")}
     acquired = {tile.id: int(tile.acquired.timestamp()) for tile in tiles}
     for job in jobs:
         for patch in job.patches:
@@ -125,7 +200,11 @@ def _places(jobs: Sequence[TileJob], tiles: Sequence[Tile], n: int) -> dict[str,
             time[patch.place] = acquired[job.tile_id]
             epsg[patch.place] = int(code) if authority == "EPSG" else 0
             xmin[patch.place], ymax[patch.place] = patch.bounds[0], patch.bounds[3]
-    return {"time": time, "epsg": epsg, "xmin": xmin, "ymax": ymax}
+            texts["location_id"][patch.place] = patch.location_id
+            texts["tile_id"][patch.place] = job.tile_id
+            texts["crs"][patch.place] = patch.crs
+    named = {name: np.array(values) for name, values in texts.items()}
+    return {"time": time, "epsg": epsg, "xmin": xmin, "ymax": ymax, **named}
 
 
 def shards_stand(out: Path, layout: StoreLayout, patches: Sequence[CutPatch]) -> bool:

@@ -14,10 +14,14 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from workbench.errors import TileError
 from workbench.extraction.store import QUALITY_BITS
 from workbench.geo.footprint import transformer
 from workbench.geo.grid import PixelGrid, Window
 from workbench.geo.lines import GridLines, require_same_pixels, why_resampled
+from workbench.nodata import is_missing
+
+_EXACT = 2.0**50  # what float64 can weigh and still round to the nearest whole number
 
 AcrossZones = Literal["bilinear", "nearest"]
 Method = Literal["none", "nearest", "bilinear", "average"]
@@ -46,7 +50,7 @@ class Placement:
     index: NDArray[np.intp] | None = None
     """(K, H·W) flat places in the window of the pixels that make up each target pixel; -1 where
     one lies outside the tile. None if copied."""
-    weight: NDArray[np.float32] | None = None
+    weight: NDArray[np.float64] | None = None
     """(K, H·W) their weights, adding up to 1."""
     why: str = ""
     """Why pixels are not copied as they lie; "" if they are."""
@@ -57,37 +61,88 @@ class Placement:
         return self.window.height == 0 or self.window.width == 0
 
     def carry(
-        self, block: NDArray[Any], nodata: float | None, fill: float, out: NDArray[Any]
-    ) -> None:
+        self,
+        block: NDArray[Any],
+        nodata: float | None,
+        fill: float,
+        out: NDArray[Any],
+        missing: NDArray[np.bool_] | None = None,
+    ) -> NDArray[np.bool_]:
         """Bring pixels of the window onto the location's grid.
 
-        A target pixel is measured only if all the pixels that it is mixed from are.
+        A target pixel is measured only if all the pixels that it is mixed from are. Numbers that
+        are copied or taken from the nearest pixel are not touched; a mixture of equal numbers is
+        that number, in every type.
 
         Args:
             block: (C, h, w) stored numbers of `window`.
-            nodata: Number without a measurement; None if all are.
+            nodata: Number without a measurement; NaN and infinite numbers are none either.
             fill: Number written where the tile has nothing.
             out: (C, H, W) to write to.
+            missing: (C, h, w) or (1, h, w) where the file says otherwise that it has no
+                measurement, as by a mask; None if it does not.
+
+        Returns:
+            (C, H, W) where there is no measurement.
+
+        Raises:
+            TileError: If 64-bit whole numbers are too far apart to be mixed exactly.
         """
         if self.is_empty:
             out[:] = fill
-            return
+            return np.ones(out.shape, dtype=bool)
         if self.index is None or self.weight is None:
             self._copy(block, fill, out)
-            return
-        flat = block.reshape(len(block), -1)
-        outside = np.any((self.index < 0) & (self.weight > 0), axis=0, keepdims=True)
-        lost = np.repeat(outside, len(block), axis=0)
-        total = np.zeros(lost.shape, dtype=np.float64 if block.dtype.itemsize > 4 else np.float32)
-        for index, weight in zip(self.index, self.weight, strict=True):
-            part = np.take(flat, np.maximum(index, 0), axis=1)
-            lost |= is_nodata(part, nodata) & (weight > 0)
-            total += (
-                part * weight if block.dtype.kind in "iu" else np.where(weight, part, 0) * weight
-            )
-        mixed = np.rint(total, out=total) if block.dtype.kind in "iu" else total
-        mixed[lost] = fill
-        out[:] = mixed.reshape(out.shape)  # numbers of the type's range, as they are mixtures
+            lost = np.zeros(out.shape, dtype=bool)
+            if missing is not None:
+                self._copy(np.broadcast_to(missing, block.shape), True, lost)
+                out[lost] = fill
+            elif (self.window.height, self.window.width) != self.shape:
+                self._copy(np.zeros(block.shape, dtype=bool), True, lost)
+            lost |= is_missing(out, nodata)
+            return lost
+        empty = is_missing(block, nodata)
+        if missing is not None:
+            empty |= missing
+        flat, hole = block.reshape(len(block), -1), empty.reshape(len(block), -1)
+        outside = np.any((self.index < 0) & (self.weight > 0), axis=0)
+        index = np.maximum(self.index, 0)
+        heaviest = np.take_along_axis(index, self.weight.argmax(axis=0)[None], axis=0)[0]
+        base = np.take(flat, heaviest, axis=1)
+        lost = np.broadcast_to(outside, base.shape).copy()
+        for place, weight in zip(index, self.weight, strict=True):
+            lost |= np.take(hole, place, axis=1) & (weight > 0)
+        mixed = base if len(index) == 1 else self._mixture(flat, index, base, lost)
+        out[:] = mixed.reshape(out.shape)
+        shaped = lost.reshape(out.shape)
+        out[shaped] = fill
+        shaped |= is_missing(out, nodata)  # a mixture may come to that number by chance
+        return shaped
+
+    def _mixture(
+        self, flat: NDArray[Any], index: NDArray[Any], base: NDArray[Any], lost: NDArray[np.bool_]
+    ) -> NDArray[Any]:
+        """(C, H·W) weighted means, as the heaviest number and what the others add to it."""
+        assert self.weight is not None
+        is_whole, size = flat.dtype.kind in "iu", flat.dtype.itemsize
+        work = np.result_type(flat.dtype, np.float32 if is_whole and size <= 2 else np.float64)
+        added = np.zeros(base.shape, dtype=work)
+        with np.errstate(invalid="ignore", over="ignore"):
+            for place, weight in zip(index, self.weight, strict=True):
+                part = np.take(flat, place, axis=1)
+                away = _difference(part, base, work)
+                if is_whole and size == 8 and (np.abs(away[~lost]) >= _EXACT).any():
+                    raise TileError(
+                        f"Whole numbers must be mixed exactly, but {flat.dtype} numbers that "
+                        "differ by more than 2**50 cannot be.\n"
+                        'Take the nearest pixel instead: across_zones="nearest".'
+                    )
+                added += np.where(weight > 0, away * weight.astype(work), 0)
+            added[lost] = 0
+            if is_whole:
+                steps = np.rint(added).astype(np.int64).astype(flat.dtype)  # wraps, and back again
+                return base + steps
+            return (base + added).astype(flat.dtype)
 
     def carry_bits(self, bits: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Bring quality bits of the window onto the location's grid.
@@ -176,20 +231,20 @@ def _resampled(location: PixelGrid, tile: PixelGrid, method: AcrossZones, why: s
     how: Method = method
     if method == "nearest":
         cols, rows = np.rint(col)[None].astype(np.intp), np.rint(row)[None].astype(np.intp)
-        weight = np.ones(cols.shape, dtype=np.float32)
+        weight = np.ones(cols.shape)
     elif finer > _FINER:
         how, side = "average", min(int(np.ceil(finer)), _MOST_SAMPLES)
         parts = (np.arange(side) + 0.5) / side - 0.5
         u, v = (part.ravel()[:, None] for part in np.meshgrid(parts, parts))
         cols = np.rint(col + u * steps[0][0] + v * steps[1][0]).astype(np.intp)
         rows = np.rint(row + u * steps[0][1] + v * steps[1][1]).astype(np.intp)
-        weight = np.full(cols.shape, 1 / side**2, dtype=np.float32)
+        weight = np.full(cols.shape, 1 / side**2)
     else:
         west, north = np.floor(col), np.floor(row)
         cols = np.stack([west, west + 1, west, west + 1]).astype(np.intp)
         rows = np.stack([north, north, north + 1, north + 1]).astype(np.intp)
         u, v = col - west, row - north
-        weight = np.stack([(1 - u) * (1 - v), u * (1 - v), (1 - u) * v, u * v]).astype(np.float32)
+        weight = np.stack([(1 - u) * (1 - v), u * (1 - v), (1 - u) * v, u * v])
     low, high = (int(rows.min()), int(cols.min())), (int(rows.max()), int(cols.max()))
     whole = Window(low[0], low[1], high[0] - low[0] + 1, high[1] - low[1] + 1)
     window = _clipped(whole, tile)
@@ -223,11 +278,19 @@ def _clipped(window: Window, tile: PixelGrid) -> Window:
     return Window(row, col, height, width)
 
 
+def _difference(part: NDArray[Any], base: NDArray[Any], work: Any) -> NDArray[Any]:
+    """Part - base, exact also for unsigned numbers and those of 64 bits."""
+    if part.dtype.kind in "iu" and part.dtype.itemsize == 8:
+        up = part >= base
+        high, low = np.where(up, part, base), np.where(up, base, part)
+        apart = (high.view(np.uint64) - low.view(np.uint64)).astype(work)  # never negative
+        return np.where(up, apart, -apart)
+    return part.astype(work) - base.astype(work)
+
+
 def is_nodata(array: NDArray[Any], nodata: float | None) -> NDArray[np.bool_]:
-    """Where an array has no measurement."""
-    if nodata is None:
-        return np.zeros(array.shape, dtype=bool)
-    return np.isnan(array) if np.isnan(nodata) else array == nodata
+    """Where an array has no measurement; see `workbench.nodata`."""
+    return is_missing(array, nodata)
 
 
 def union_of(placements: Sequence[Placement]) -> Window | None:

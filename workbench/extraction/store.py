@@ -9,6 +9,7 @@ the bytes of a patch, without copying them. docs/decisions/0007-patch-store.md h
 """
 
 import json
+import math
 import mmap
 import warnings
 from collections import OrderedDict
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 
 from workbench.errors import ManifestError
 from workbench.extraction.shards import EMPTY, LEVEL, Compression, read_index, unpacked
+from workbench.nodata import nodata_as
 from workbench.sensors import InputContract
 
 STORE = "patches.zarr"
@@ -33,6 +35,7 @@ QUALITY_BITS: dict[str, int] = {
 }  # fmt: skip
 """Bits of the quality array: a pixel without data in a kept band, with a defective one, …"""
 
+_ALWAYS = ("wavelength_nm", "fwhm_nm", "x_offset", "y_offset")  # coordinates beside the places
 _MAPS = 256  # shards mapped at a time; each holds a file descriptor
 
 
@@ -60,9 +63,14 @@ class StoreLayout:
 
     @property
     def fill(self) -> int | float:
-        """Number that stands for "no data": the contract's, or 0 where it names none."""
-        nodata = 0 if self.contract.nodata is None else self.contract.nodata
-        return float(nodata) if np.dtype(self.dtype).kind == "f" else int(nodata)
+        """Number that stands for "no data": the contract's; without one NaN, or 0 of whole numbers.
+
+        Pixels that have no measurement and no number to say so are not kept (`cutting`).
+        """
+        number = nodata_as(self.dtype, self.contract.nodata)
+        if np.dtype(self.dtype).kind == "f":
+            return math.nan if number is None else float(number)
+        return 0 if number is None else int(number)
 
 
 def create_store(
@@ -74,12 +82,15 @@ def create_store(
         path: Folder of the group; it must not exist.
         layout: What it holds.
         places: What is known about each place, (places,) each: "time" (int64, seconds since 1970),
-            "epsg" (int32), "xmin", "ymax" (float64, metres in that CRS).
+            "epsg" (int32), "xmin", "ymax" (float64, in units of that CRS), "location_id", "tile_id"
+            and "crs" (text). They are coordinates for `xarray.open_zarr`.
     """
     import zarr
     from zarr.codecs import ZstdCodec
 
     contract, shape, n = layout.contract, layout.chunk, layout.shard_size
+    crs = _one_crs(places or {})
+    mapping = {} if crs is None else {"grid_mapping": "spatial_ref"}
     told = {"format": FORMAT, "contract": contract.to_dict(), "quality_bits": QUALITY_BITS}
     group = zarr.create_group(path, zarr_format=3, attributes={"spectral_workbench": told})
     codec = ZstdCodec(level=LEVEL) if layout.compression else None
@@ -92,7 +103,13 @@ def create_store(
         compressors=codec,
         fill_value=layout.fill,
         dimension_names=("acquisition", "band", "y", "x"),
-        attributes=_cf_attributes(contract),
+        attributes={
+            **_cf_attributes(contract, np.dtype(layout.dtype)),
+            "coordinates": " ".join(
+                ["wavelength_nm", "fwhm_nm", "x_offset", "y_offset", *(places or ())]
+            ),
+            **mapping,
+        },
     )
     group.create_array(
         "quality",
@@ -106,28 +123,58 @@ def create_store(
         attributes={
             "flag_masks": list(QUALITY_BITS.values()),
             "flag_meanings": " ".join(QUALITY_BITS),
+            "coordinates": " ".join(places or ()),
+            **mapping,
         },
     )
     spectral = {"wavelength_nm": contract.wavelengths_nm, "fwhm_nm": contract.fwhm_nm}
     for name, values in spectral.items():
         array = np.array([np.nan if v is None else v for v in values], dtype=np.float64)
         _small_array(group, name, array, "band", {"units": "nm"})
-    units = {"time": "seconds since 1970-01-01", "xmin": "m", "ymax": "m"}
+    names = np.array(contract.band_names)
+    _small_array(group, "band", names, "band", {"long_name": "name of the band"})
+    for axis, size, way in (("x", shape[2], "east of xmin"), ("y", shape[1], "south of ymax")):
+        centres = (np.arange(size) + 0.5) * contract.gsd_m
+        where = {"units": "m", "long_name": f"pixel centre, metres {way} of each patch"}
+        _small_array(group, f"{axis}_offset", centres, axis, where)
+    units = {"time": "seconds since 1970-01-01"}
     for name, array in (places or {}).items():
-        _small_array(group, name, array, "acquisition", {"units": units.get(name, "1")})
+        attributes = {"units": units[name]} if name in units else {}
+        _small_array(group, name, array, "acquisition", attributes)
+    if crs is not None:
+        scalar = group.create_array("spatial_ref", shape=(), dtype="int32", dimension_names=())
+        scalar[...] = 0
+        scalar.attrs.update({"crs_wkt": crs, "spatial_ref": crs})
     with warnings.catch_warnings():  # xarray looks for it, other readers pass it over
         warnings.filterwarnings("ignore", "Consolidated metadata", UserWarning)
         zarr.consolidate_metadata(path)
 
 
-def _cf_attributes(contract: InputContract) -> dict[str, Any]:
-    """What lets xarray show values and NaN rather than stored numbers."""
-    found: dict[str, Any] = {"long_name": contract.units, "band_names": list(contract.band_names)}
-    if contract.nodata is not None and not np.isnan(contract.nodata):
-        found["_FillValue"] = int(contract.nodata)
-    found |= {"scale_factor": contract.scale} if contract.scale != 1 else {}
-    found |= {"add_offset": contract.offset} if contract.offset else {}  # 0 would cost float64
+def _cf_attributes(contract: InputContract, dtype: "np.dtype[Any]") -> dict[str, Any]:
+    """What an array says of its numbers, so that xarray gives them as they are stored.
+
+    CF's own names (`_FillValue`, `scale_factor`) would make it decode int16 to float64, twice the
+    memory and more, without being asked; `stored_*` say the same and leave that to the reader.
+    """
+    found: dict[str, Any] = {
+        "long_name": contract.units,
+        "band_names": list(contract.band_names),
+        "stored_scale": contract.scale,
+        "stored_offset": contract.offset,
+        "value": "number * stored_scale + stored_offset",
+    }
+    nodata = nodata_as(dtype, contract.nodata)
+    if nodata is not None:
+        found["stored_nodata"] = nodata
     return found
+
+
+def _one_crs(places: Mapping[str, NDArray[Any]]) -> str | None:
+    """WKT of the CRS of all places; None where there are several."""
+    from pyproj import CRS
+
+    names = {str(name) for name in places.get("crs", ())} - {""}
+    return CRS.from_user_input(names.pop()).to_wkt() if len(names) == 1 else None
 
 
 def _small_array(
@@ -137,7 +184,7 @@ def _small_array(
         name,
         shape=values.shape,
         chunks=(max(1, min(len(values), 65_536)),),
-        dtype=values.dtype,
+        dtype=str if values.dtype.kind == "U" else values.dtype,
         compressors=None,
         dimension_names=(dim,),
         attributes=dict(attributes),

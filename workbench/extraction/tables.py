@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 UNREADABLE, SAME_DATE = "unreadable tile", "same date"
+BREAKS_CONTRACT = "breaks the contract"
 """Reasons of rejection that are not shares of pixels."""
 
 _SQUARE = ["crs", "xmin", "ymin", "xmax", "ymax", "geometry"]
@@ -44,7 +45,8 @@ def patch_tables(
     Returns:
         Kept patches, by location in the order of the plan, then by time: `acquisition` counts them
         from 0 within a location, `n_acquisitions` is how many the location has. And rejected ones
-        with `reasons` (kinds of `ValidityRules`, "unreadable tile", "same date") and `detail`.
+        with `reasons` (kinds of `ValidityRules`, "unreadable tile", "breaks the contract",
+        "same date") and `detail`.
     """
     import geopandas as gpd
     import numpy as np
@@ -75,7 +77,8 @@ def _rows(job: TileJob, result: TileResult) -> Iterable[dict[str, Any]]:
         for patch in job.patches:
             yield {
                 "tile_id": job.tile_id, "location_id": patch.location_id, "place": patch.place,
-                "reasons": (UNREADABLE,), "detail": result.failure, "resampling": "",
+                "reasons": (BREAKS_CONTRACT if result.breaks_contract else UNREADABLE,),
+                "detail": result.failure, "resampling": "",
                 "why_resampled": "", "shift_east": nan, "shift_south": nan, "checksum": "",
                 **dict.fromkeys(MEASURES, nan),
             }  # fmt: skip

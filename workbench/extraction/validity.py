@@ -156,6 +156,8 @@ def clear_tiles(
 def _cleared(tile: Tile, rules: ValidityRules, smallest_hole: int, tolerance: float) -> Tile:
     with open_source(tile.path, tile.id) as source:
         grid, bits, untold = source.grid, source.layers(source.grid.whole), source.unknown
+        if rules.nodata < 1:
+            bits[source.without_data()] |= QUALITY_BITS["nodata"]
     kinds = [kind for kind, limit in asdict(rules).items() if limit < 1]
     if unknown := [kind for kind in kinds if kind in untold and kind != "defective"]:
         log.warning("%s of tile %s is not known and not cut out", ", ".join(unknown), tile.id)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from workbench.errors import WorkbenchError
+from workbench.errors import ContractMismatchError, WorkbenchError
 from workbench.extraction.cutting import (
     CutPatch,
     CutRules,
@@ -36,7 +36,9 @@ class TileResult:
     patches: tuple[CutPatch, ...] = ()
     """What became of its patches."""
     failure: str | None = None
-    """Why the tile could not be read at all."""
+    """Why the tile could not be cut at all."""
+    breaks_contract: bool = False
+    """Whether it can be read, but has other bands, types or numbers than the store."""
 
 
 def cut_unit(jobs: Sequence[TileJob], rules: CutRules, out: Path, retries: int) -> list[TileResult]:
@@ -55,8 +57,10 @@ def _cut_or_report(job: TileJob, rules: CutRules, out: Path, retries: int) -> Ti
             break
         except OutputError:
             raise
+        except ContractMismatchError as error:  # no retry makes other bands of it
+            return TileResult(job.tile_id, failure=_sentence(error), breaks_contract=True)
         except WorkbenchError as error:
-            failure = str(error).splitlines()[0]
+            failure = _sentence(error)
         except Exception as error:  # whatever a damaged file provokes costs that tile, not the run
             log.exception("tile %s", job.tile_id)
             failure = f"{type(error).__name__}: {error}"
@@ -69,6 +73,10 @@ def _cut_or_report(job: TileJob, rules: CutRules, out: Path, retries: int) -> Ti
     except OSError as error:
         raise OutputError(str(error)) from error
     return TileResult(job.tile_id, tuple(patches))
+
+
+def _sentence(error: WorkbenchError) -> str:
+    return str(error).splitlines()[0]
 
 
 def run_units(

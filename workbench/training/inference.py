@@ -11,11 +11,16 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from workbench.datasets.files import whole_file
+from workbench.datasets.normalization import valid_numbers
 from workbench.errors import TrainingError
 from workbench.training.features import Standardise
 
 ReadWindow: TypeAlias = Callable[[int, int, int, int], NDArray[Any]]
 """(row, column, height, width) to (C, height, width) stored numbers."""
+
+
+NO_CLASS = 255
+"""Number of a map's pixels without data; see `predict_scene`."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +90,7 @@ def predict_scene(
     multiple: int = 32,
     batch_size: int = 4,
     device: torch.device | str = "cpu",
+    nodata: float | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> NDArray[np.uint8]:
     """Predict the class of each pixel of a scene, tile by tile; memory does not grow with it.
@@ -95,7 +101,7 @@ def predict_scene(
     up to a multiple of the stride, as `SegmentationModel` does, so that every tile begins on it.
 
     Args:
-        model: (B, C, h, w) to (B, K, h, w) logits, K at most 256; it is put into eval mode.
+        model: (B, C, h, w) to (B, K, h, w) logits, K at most 255; it is put into eval mode.
         read: Gives the stored numbers of a window.
         shape: (H, W) of the scene.
         out: File NAME.npy of the result, written whole or not at all.
@@ -105,14 +111,21 @@ def predict_scene(
         multiple: The model's largest stride, of which sides of tiles are multiples where they can.
         batch_size: Tiles at once.
         device: Where to compute.
+        nodata: Stored number that is no measurement; None: that of the contract which
+            `standardise` was made for (`Normalizer`). NaN and infinite numbers are none either.
         progress: Called with (tiles done, tiles in all).
 
     Returns:
-        (H, W) class indices, mapped from the file.
+        (H, W) class indices, mapped from the file; `NO_CLASS` (255) where a band of the scene has
+        no measurement. The model sees the bands' means there, as in training.
 
     Raises:
-        TrainingError: If overlap and tile do not fit.
+        TrainingError: If overlap and tile do not fit, the model has more classes than fit the
+            file, or gives NaN.
     """
+    out = Path(out)
+    if nodata is None:
+        nodata = getattr(getattr(standardise, "contract", None), "nodata", None)
     if not 0 <= overlap < tile / 2 or min(batch_size, multiple) < 1:
         raise TrainingError(
             "Tiles need 0 <= overlap < tile / 2, and batch_size and multiple >= 1, got "
@@ -130,9 +143,11 @@ def predict_scene(
         for group in _groups(plan, batch_size):
             windows = [_window(read, r.start, c.start, (height, width), shape) for r, c in group]
             stored = torch.from_numpy(np.stack(windows)).to(device)
-            for (row, col), classes in zip(
-                group, _classes(model, standardise(stored)), strict=True
-            ):
+            valid = valid_numbers(stored, nodata).all(1)
+            images = standardise(stored)
+            images = torch.where(torch.isfinite(images), images, torch.zeros_like(images))
+            predicted = _classes(model, images, valid)
+            for (row, col), classes in zip(group, predicted, strict=True):
                 _keep(found, classes, row, col)
             done += len(group)
             if progress is not None:
@@ -167,8 +182,22 @@ def _window(
 
 
 @torch.no_grad()
-def _classes(model: nn.Module, images: Tensor) -> NDArray[np.uint8]:
-    found: NDArray[np.uint8] = model(images).argmax(1).to(torch.uint8).cpu().numpy()
+def _classes(model: nn.Module, images: Tensor, valid: Tensor) -> NDArray[np.uint8]:
+    logits = model(images)
+    if logits.shape[1] > NO_CLASS:
+        raise TrainingError(
+            f"A map holds at most {NO_CLASS} classes (0 to {NO_CLASS - 1}, and {NO_CLASS} for no "
+            f"data), but the model has {logits.shape[1]}.\nMerge classes, or map parts of them."
+        )
+    if torch.isnan(logits).any():
+        share = float(torch.isnan(logits).any(1).float().mean())
+        raise TrainingError(
+            f"A model must give numbers, but {share:.1%} of the pixels of a tile are NaN.\n"
+            "Its weights are damaged or its training diverged; the scene's own gaps are not NaN."
+        )
+    found: NDArray[np.uint8] = (
+        logits.argmax(1).masked_fill(~valid, NO_CLASS).to(torch.uint8).cpu().numpy()
+    )
     return found
 
 
