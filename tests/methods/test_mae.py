@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workbench.errors import MethodError
-from workbench.methods.mae import MAE, sincos
+from workbench.methods.mae import MAE, TokenDecoder, sincos
 from workbench.methods.masking import (
     block_mask,
     hidden_count,
@@ -151,3 +151,26 @@ def test_errors(conv, vit, scenes):
         MethodError, match=r"encoder's shape \(6, 8, 8\), but a view has \(6, 4, 4\)"
     ):
         MAE(vit(), **SMALL)(scenes(views=1, side=4))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_every_token_is_decoded_at_the_place_it_was_taken_from(seed):
+    """Without blocks, norms and positions the decoder is a permutation, and its truth is known."""
+    batch, count, width, side = 3, 5, 4, 4
+    decoder = TokenDecoder(width, width, 1, 2, side)
+    decoder.blocks, decoder.norm, decoder.embed = (torch.nn.Identity() for _ in range(3))
+    where = torch.rand(batch, side * side, generator=drawn(seed)).argsort(1)[:, :count]
+    encoded = torch.randn(batch, 1 + count, width, generator=drawn(seed))
+    positions = decoder.positions.clone()
+    decoder.positions.zero_()
+    decoded = decoder(encoded, where)
+    for b in range(batch):
+        for place in range(side * side):
+            k = (where[b] == place).nonzero()[:, 0]
+            want = encoded[b, 1 + int(k)] if len(k) else decoder.unseen[0, 0]
+            assert torch.equal(decoded[b, place], want), (b, place)
+    decoder.positions.copy_(positions)
+    with torch.no_grad():
+        decoder.unseen.zero_()
+    nothing = torch.zeros(batch, 1 + count, width)
+    assert torch.equal(decoder(nothing, where), positions[:, 1:].expand(batch, -1, -1))

@@ -76,3 +76,27 @@ def test_errors():
         recipe("moko")
     with pytest.raises(MethodError, match="Recipes of 'byol' are original; there is no 'spectral"):
         recipe("byol", "spectral_earth")
+
+
+def test_every_recipe_names_where_its_numbers_stand():
+    for method, name in EVERY:
+        told = recipe(method, name).reference
+        assert "https://" in told
+        assert any(sign in told for sign in (".md", ".py", ".sh", ".yaml", "not looked up", "src/"))
+
+
+def test_numbers_read_in_the_authors_code():
+    """barlowtwins/main.py, vicreg/main_vicreg.py, SlowFast's MaskFeat and data2vec's README."""
+    barlow, vicreg, maskfeat, data2vec = map(
+        recipe, ("barlow_twins", "vicreg", "maskfeat", "data2vec")
+    )
+    assert (barlow.weight_decay, barlow.options["off_diagonal"], barlow.lr_end) == (
+        1e-6,
+        5.1e-3,
+        1e-3,
+    )
+    assert (vicreg.lr, vicreg.weight_decay, vicreg.lr_end, vicreg.epochs) == (0.2, 1e-6, 1e-3, 1000)
+    assert (maskfeat.lr, maskfeat.batch_size, maskfeat.epochs) == (2e-4, 256, 300)
+    assert (data2vec.lr * 2048 / 256, data2vec.warmup_epochs) == (2e-3, 10)
+    swav = recipe("swav")
+    assert (swav.lr * 16, swav.warmup_start, swav.lr_end) == (pytest.approx(4.8), 0.0625, 1e-3)

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.dropout import _DropoutNd
 
 from workbench.errors import TrainingError
 
@@ -71,12 +72,14 @@ def with_statistics_of(network: nn.Module, images: Tensor, *, batch_size: int = 
     Returns:
         The copy, in evaluation mode.
     """
-    twin = copy.deepcopy(network).eval()
+    twin = copy.deepcopy(network).train()  # the spectral adapter asks its own mode
+    for module in twin.modules():
+        if isinstance(module, _DropoutNd) or type(module).__name__ == "DropPath":
+            module.eval()
     layers = batchnorm_layers(twin)
     for layer in layers.values():
         layer.reset_running_stats()
         layer.momentum = None  # the plain mean over batches
-        layer.train()
     first = next(twin.parameters(), None)
     device = images.device if first is None else first.device
     pieces = max(1, len(images) // max(2, batch_size))
