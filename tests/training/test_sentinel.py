@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from workbench.training.diagnostics import normalised_entropy, prediction_spread, queue_age
+from workbench.methods.masking import prediction_spread
+from workbench.training.diagnostics import normalised_entropy, queue_age
 from workbench.training.sentinel import FAMILIES, CollapseSentinel, Limits
 
 N, WIDTH, STEPS = 16, 32, 50
@@ -134,6 +135,73 @@ def test_findings_stop_only_when_asked_to_and_are_told_once():
         assert finding.stops == (action == "stop")
     (early,) = findings("redundancy", inject=constant, limits=Limits(patience=3, warm_up=0))
     assert early.step == 2
+
+
+def watched(steps=100, *, projections=None, told=None, loss=1.0, **options):
+    """Healthy embeddings throughout; projections and diagnostics as given for each step."""
+    generator = torch.Generator().manual_seed(0)
+    sentinel = CollapseSentinel("contrastive", **options)
+    found = []
+    for step in range(steps):
+        z = torch.randn(N, WIDTH, generator=generator) if projections is None else projections(step)
+        numbers = told(step) if told else {}
+        found.append(sentinel.observe(step, loss, healthy(step, generator), numbers, z))
+    return [finding.kind for finding in found if finding]
+
+
+@pytest.mark.parametrize(
+    ("kind", "projections", "options"),
+    [
+        ("constant projections", lambda s: torch.ones(N, 8) + 1e-6 * torch.randn(N, 8), {}),
+        ("sunken projections", lambda s: 1 + max(0.5**s, 0.01) * torch.randn(N, 8), {}),
+        ("few directions",
+         lambda s: torch.randn(N, 8) * torch.tensor([1.0] + [1.0 if s < 5 else 0.002] * 7), {}),
+        ("flat outputs", lambda s: 0.02 * torch.randn(N, 8), {"projection_std": 1.0}),
+    ],
+)  # fmt: skip
+def test_a_collapse_of_the_projections_is_seen_though_features_differ(kind, projections, options):
+    torch.manual_seed(0)
+    assert watched(projections=projections, **options) == [kind]
+
+
+def test_projections_that_differ_are_healthy():
+    assert watched(steps=200, projection_std=1.0) == []
+
+
+@pytest.mark.parametrize(
+    ("gain", "wanted"), [(0.0, True), (-0.5, True), (0.005, True), (0.05, False)]
+)
+def test_a_loss_at_chance_or_above_it_is_told_and_never_stops(gain, wanted):
+    found = watched(told=lambda s: {"chance_loss": 1.0}, loss=1.0 - gain, action="stop")
+    assert found == ["loss at chance"] * wanted
+    generator = torch.Generator().manual_seed(0)
+    sentinel = CollapseSentinel("contrastive", "stop")
+    all_found = [
+        sentinel.observe(s, 1.0, healthy(s, generator), {"chance_loss": 1.0}) for s in range(99)
+    ]
+    (finding,) = [each for each in all_found if each]
+    assert not finding.stops
+    assert "For 40 steps the loss has been at chance (1)" in finding.reason
+
+
+@pytest.mark.parametrize(
+    ("away", "wanted"), [(5e-4, True), (-5e-4, True), (2e-3, False), (-0.05, False)]
+)
+def test_a_loss_against_a_teacher_is_at_chance_near_log_k_only(away, wanted):
+    told = {"chance_loss": 1.0, "teacher_entropy": 0.9}
+    assert watched(told=lambda s: told, loss=1.0 - away) == ["loss at chance"] * wanted
+
+
+def test_pairs_that_cannot_be_told_apart_are_told():
+    def of(times):
+        draw = torch.Generator().manual_seed(1)
+        return lambda s: {
+            "top1": float(torch.poisson(torch.tensor(times), generator=draw)) / 32,
+            "top1_chance": 1 / 32,
+        }
+
+    assert watched(told=of(1.0)) == ["pairs at chance"]
+    assert watched(told=of(3.0)) == []
 
 
 def test_a_word_it_does_not_know_is_refused():
