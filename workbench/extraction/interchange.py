@@ -167,7 +167,7 @@ def _places(table: "gpd.GeoDataFrame", n: int) -> dict[str, np.ndarray]:
     codes = [crs.partition(":") for crs in table["crs"]]
     epsg[at] = [int(code) if authority == "EPSG" else 0 for authority, _, code in codes]
     xmin[at], ymax[at] = table["xmin"], table["ymax"]
-    found = {"time": time, "epsg": epsg, "xmin": xmin, "ymax": ymax}
+    found: dict[str, np.ndarray] = {"time": time, "epsg": epsg, "xmin": xmin, "ymax": ymax}
     for name in ("location_id", "tile_id", "crs"):
         texts = np.full(n, "", dtype=object)
         texts[at] = table[name].astype(str)
