@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 from workbench import __version__
 from workbench.commands import (
     catalog,
+    check,
     compare,
     extraction,
     finetune,
@@ -34,6 +35,7 @@ ORDER = (
     "tiles",
     "plan",
     "extract",
+    "check",
     "pretrain",
     "finetune",
     "sweep",
@@ -72,6 +74,7 @@ app.add_typer(catalog.app, name="catalog", rich_help_panel=DATA)
 app.command("tiles", rich_help_panel=DATA)(extraction.tiles)
 app.command("plan", rich_help_panel=DATA)(extraction.plan)
 app.command("extract", rich_help_panel=DATA)(extraction.extract)
+app.command("check", rich_help_panel=DATA)(check.check)
 app.command("pretrain", rich_help_panel=LEARN)(pretrain.pretrain)
 app.command("finetune", rich_help_panel=LEARN)(finetune.finetune)
 app.command("sweep", rich_help_panel=LEARN)(sweep.sweep)

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from workbench.catalog import Entry, catalog_schema, open_catalog
 from workbench.errors import WorkbenchError
+from workbench.files import whole_file
 
 app = typer.Typer(help="Data sets: list, show, fetch and check them.", no_args_is_help=True)
 
@@ -135,7 +136,8 @@ def schema(
     if output is None:
         typer.echo(text, nl=False)
     else:
-        output.write_text(text, encoding="utf-8")
+        with whole_file(output) as unfinished:
+            unfinished.write_text(text, encoding="utf-8")
 
 
 def _console() -> Console:

@@ -15,17 +15,26 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from tokenize import TokenError
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
 
-from workbench.datasets.files import file_checksum, read_record, whole_file, write_record
+from workbench import records
+from workbench.datasets.files import (
+    file_checksum,
+    json_checksum,
+    read_record,
+    whole_file,
+    write_record,
+)
 from workbench.errors import ManifestError, TileError
 from workbench.extraction.manifest import read_manifest
 from workbench.extraction.patches import MANIFEST
 from workbench.extraction.store import PatchStore
-from workbench.files import opened_once
+from workbench.files import opened_once, path_inside
 from workbench.geo.grid import PixelGrid
 from workbench.legends import Legend
 from workbench.readers.labels import LabelMap, LabelMosaic
@@ -194,7 +203,9 @@ def align_labels(
         return found
     with whole_file(path) as unfinished:
         skipped = _write_rows(unfinished, folder, source, missing, least_labelled, progress)
-    write_record(told, {**record, "array": path.name, "skipped": skipped})
+    sums = {"array": path.name, "skipped": skipped, "array_sha256": file_checksum(path)}
+    whole = {**record, **sums}
+    write_record(told, {**whole, "record_sha256": json_checksum(whole)})
     for old in set((folder / LABELS).glob(f"{name}.*.npy")) - {path}:
         old.unlink()
     return read_labels(folder, name)
@@ -209,21 +220,66 @@ def read_labels(folder: str | Path, name: str) -> AlignedLabels:
     folder = Path(folder)
     path = folder / LABELS / f"{name}.json"
     cure = f"Make them with `align_labels({str(folder)!r}, {name!r}, ...)`."
-    found = read_record(path, form=FORMAT, what="labels", cure=cure)
-    if found["manifest"] != file_checksum(folder / MANIFEST):
+    plain = read_record(path, form=FORMAT, what="labels", cure=cure)  # of this format
+    if (known := plain.pop("record_sha256", None)) not in (None, json_checksum(plain)):
+        raise ManifestError(f"{path} is not what was written ({known!r:.80}).\n{cure}")
+    found = records.read_record(path, _Stored, what="labels", cure=cure, error=ManifestError)
+    if found.manifest != file_checksum(folder / MANIFEST):
         raise ManifestError(
             f"Labels must come from the manifest in use, but {path} was made from another.\n{cure}"
         )
+    location = _sorted_locations(folder)
+    array = path_inside(folder / LABELS, found.array, what=f"The array of {path}")
+    _require_array(array, found, len(location), cure)
     return AlignedLabels(
-        path=folder / LABELS / found["array"],
-        kind=found["kind"],
-        class_names=tuple(found["classes"]),
-        ignore_index=len(found["classes"]) if found["kind"] == "classes" else None,
-        how=found["how"],
-        location=_sorted_locations(folder),
-        skipped=found["skipped"],
-        checksum=found["manifest"],
+        path=folder / LABELS / found.array,
+        kind=found.kind,
+        class_names=tuple(found.classes),
+        ignore_index=len(found.classes) if found.kind == "classes" else None,
+        how=found.how,
+        location=location,
+        skipped=found.skipped,
+        checksum=found.manifest,
     )
+
+
+class _Stored(BaseModel):
+    """What a record of labels holds."""
+
+    model_config = ConfigDict(strict=True, extra="ignore")
+
+    manifest: str
+    kind: Kind
+    classes: Annotated[list[str], Field(max_length=100_000)]
+    how: str
+    array: str
+    skipped: dict[str, str]
+    array_sha256: str | None = None
+
+
+def _require_array(array: Path, found: _Stored, rows: int, cure: str) -> None:
+    """The array must be what was written; older records have no checksum, but a shape."""
+    try:
+        values = np.load(array, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError, SyntaxError, TokenError, TypeError) as error:
+        raise ManifestError(f"Labels need their array, but {array} is damaged ({error}).\n{cure}"
+                            ) from None  # fmt: skip
+    dtype = {"classes": "uint8", "presence": "bool", "density": "float32"}[found.kind]
+    width = len(found.classes) if found.kind == "presence" else None
+    if (
+        values.ndim != (2 if width is not None else 3)
+        or len(values) != rows
+        or values.dtype != dtype
+        or (width is not None and values.shape[1] != width)
+    ):
+        raise ManifestError(
+            f"Labels of {found.kind} must be {rows} rows of {dtype}, but {array} has the shape "
+            f"{values.shape} of {values.dtype}.\n{cure}"
+        )
+    if found.array_sha256 not in (None, file_checksum(array)):
+        raise ManifestError(
+            f"{array} is not what was written: its SHA-256 is not that of its record.\n{cure}"
+        )
 
 
 def _write_rows(

@@ -1,14 +1,15 @@
 """Records beside a manifest: whole or absent, and read back with their format checked."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from workbench.errors import ManifestError
-from workbench.files import sha256_of, whole_file
+from workbench.files import read_text, sha256_of, whole_file
 
-__all__ = ["file_checksum", "read_record", "whole_file", "write_record"]
+__all__ = ["file_checksum", "json_checksum", "read_record", "whole_file", "write_record"]
 
 
 def file_checksum(path: Path | str) -> str:
@@ -44,12 +45,20 @@ def read_record(path: Path, *, form: int, what: str, cure: str) -> dict[str, Any
     if not path.is_file():
         raise ManifestError(f"There are no {what} at {path}.\n{cure}")
     try:
-        found = json.loads(path.read_text("utf-8"))
-        found_form = found["format"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise ManifestError(f"{path} holds no {what} ({error!r}).\n{cure}") from error
-    if found_form != form:
+        found = json.loads(read_text(path, error=ManifestError))
+    except (ValueError, RecursionError) as error:
+        raise ManifestError(f"{path} holds no {what} ({error}).\n{cure}") from None
+    if not isinstance(found, dict) or "format" not in found:
+        raise ManifestError(f"{path} holds no {what}: it names no format.\n{cure}")
+    if found["format"] != form or isinstance(found["format"], bool):
         raise ManifestError(
-            f"A record of {what} must be of format {form}, but {path} is of {found_form!r}.\n{cure}"
+            f"A record of {what} must be of format {form}, but {path} is of "
+            f"{str(found['format'])[:40]!r}.\n{cure}"
         )
     return found
+
+
+def json_checksum(values: object) -> str:
+    """SHA-256 of plain values, whatever the layout of the text that holds them."""
+    text = json.dumps(values, sort_keys=True, allow_nan=False)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,11 +19,14 @@ from workbench.datasets.statistics import (
     write_statistics,
 )
 from workbench.errors import ManifestError
-from workbench.extraction.manifest import manifest_note
+from workbench.extraction.manifest import manifest_note, read_columns
 from workbench.extraction.patches import MANIFEST
+from workbench.extraction.schemas import contract_from
 from workbench.extraction.store import PatchStore
-from workbench.files import opened_once
 from workbench.sensors import InputContract
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 log = logging.getLogger(__name__)
 
@@ -115,16 +118,32 @@ def open_patches(folder: str | Path) -> Patches:
     Raises:
         ManifestError: If there is no manifest or store, it is of another version, or lists nothing.
     """
-    import pyarrow.parquet as pq
-
     path = Path(folder) / MANIFEST
-    manifest_note(path, kind="patches")  # of this version, and of patches
-    with opened_once(path) as file:
-        parquet = pq.ParquetFile(file)
-        columns = [name for name in COLUMNS if name in parquet.schema_arrow.names]
-        index = acquisitions(parquet.read(columns=columns).to_pandas())
+    note = manifest_note(path, kind="patches")  # of this version, and of patches
+    rows = read_columns(path, [*COLUMNS, "checksum"], "patches")
+    index = acquisitions(rows)
     store = PatchStore(folder)
+    if int(index.place.max()) >= store.places:
+        raise ManifestError(
+            f"Places of a manifest must be in its store, but {path} lists place "
+            f"{int(index.place.max())} and the store has {store.places}.\n"
+            "Are both of one extraction? Copy them again together."
+        )
+    if (told := note.get("contract")) is not None:
+        contract_from(told, path).require_same(store.contract, thing=f"The manifest {path}")
+    store.crc = _crc(rows, store.places)
     return Patches(store, index, store.contract, file_checksum(path))
+
+
+def _crc(rows: "pd.DataFrame", places: int) -> "NDArray[np.int64] | None":
+    """(places,) CRC-32 of each patch's pixels; -1 where the manifest has none."""
+    if "checksum" not in rows.columns:
+        return None
+    crc = np.full(places, -1, dtype=np.int64)
+    digits = rows["checksum"].fillna("").astype(str)
+    known = digits.str.fullmatch("[0-9a-f]{8}")
+    crc[rows["place"].to_numpy()[known]] = [int(text, 16) for text in digits[known]]
+    return crc
 
 
 def stored_statistics(

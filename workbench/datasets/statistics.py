@@ -5,19 +5,23 @@ numbers mean. Parts are merged by the pairwise update of Chan, Golub and LeVeque
 workers need not see one another's pixels and nothing is lost to large sums.
 """
 
+import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
 
-from workbench.datasets.files import read_record, write_record
+from workbench.datasets.files import json_checksum, read_record, write_record
 from workbench.errors import ContractMismatchError, ManifestError
+from workbench.extraction.schemas import contract_from
 from workbench.nodata import is_missing
+from workbench.records import parse_record
 from workbench.sensors import InputContract
 
 FORMAT = 1
@@ -25,6 +29,20 @@ _CHUNK = 32  # patches that are merged into one part, whatever the number of wor
 
 Floats = NDArray[np.float64]
 Read = Callable[[int], NDArray[Any]]
+
+
+class _Stored(BaseModel):
+    """What a record of statistics holds; infinities stand there as None."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
+
+    contract: dict[str, Any]
+    patches: Annotated[int, Field(ge=0, lt=2**62)]
+    count: list[Annotated[int, Field(ge=0, lt=2**62)]]
+    mean: list[float]
+    m2: list[Annotated[float, Field(ge=0)]]
+    minimum: list[float | None]
+    maximum: list[float | None]
 
 
 @dataclass(frozen=True)
@@ -87,14 +105,30 @@ class BandStatistics:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "BandStatistics":
-        """Read what `to_dict` gave."""
+        """Read what `to_dict` gave.
+
+        Raises:
+            ManifestError: If a value is missing, of another type or out of its range.
+        """
+        checked = parse_record(
+            json.dumps(dict(values)), _Stored, source="A record", what="band statistics",
+            cure="It is damaged: measure them again.", error=ManifestError,
+        )  # fmt: skip
+        bands = len(checked.count)
+        lengths = {len(getattr(checked, name)) for name in ("mean", "m2", "minimum", "maximum")}
+        named = checked.contract.get("band_names")
+        if lengths != {bands} or not isinstance(named, list) or len(named) != bands:
+            raise ManifestError(
+                f"Band statistics need each number once a band, but have {bands} counts and lists "
+                f"of {sorted(lengths)}.\nThey are damaged: measure them again."
+            )
         missing = {"minimum": math.inf, "maximum": -math.inf}
         numbers = {
             name: np.array([missing.get(name) if v is None else v for v in values[name]], float)
             for name in ("mean", "m2", "minimum", "maximum")
         }
         count = np.array(values["count"], dtype=np.int64)
-        contract = InputContract.from_dict(values["contract"])
+        contract = contract_from(values["contract"], "A record of band statistics")
         return cls(contract=contract, patches=values["patches"], count=count, **numbers)
 
 
@@ -194,7 +228,9 @@ def write_statistics(
         path: The file, usually `statistics.json` beside the manifest; its folder is made.
         made_from: Checksums that tell other patches apart, as `Patches.made_from` gives them.
     """
-    found = {"format": FORMAT, "made_from": dict(made_from), "statistics": statistics.to_dict()}
+    values = statistics.to_dict()
+    found = {"format": FORMAT, "made_from": dict(made_from), "statistics": values}
+    found["sha256"] = json_checksum(values)
     return write_record(Path(path), found)
 
 
@@ -213,7 +249,12 @@ def read_statistics(
     """
     cure = "Measure them again, as with `stored_statistics`."
     found = read_record(Path(path), form=FORMAT, what="band statistics", cure=cure)
-    if made_from is not None and found["made_from"] != made_from:
+    told = found.get("made_from")
+    if not isinstance(told, dict) or not isinstance(found.get("statistics"), dict):
+        raise ManifestError(f"{path} holds no band statistics: a part of it is missing.\n{cure}")
+    if found.get("sha256") not in (None, json_checksum(found["statistics"])):
+        raise ManifestError(f"{path} is not what was written: its SHA-256 differs.\n{cure}")
+    if made_from is not None and told != made_from:
         others = [name for name, sum_ in made_from.items() if found["made_from"].get(name) != sum_]
         raise ManifestError(
             f"Statistics must come from the patches in use, but those in {path} have another "

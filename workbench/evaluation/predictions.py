@@ -10,12 +10,14 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from tokenize import TokenError
 from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from workbench.datasets.files import json_checksum
 from workbench.errors import EvaluationError, ManifestError
 from workbench.files import sha256_of, whole_file
 from workbench.records import read_record, write_record
@@ -253,6 +255,12 @@ class PredictionsRecord(BaseModel):
     ids: list[Word]
     groups: list[Word] = []
     design: dict[Word, Word] = {}
+    manifest_sha256: str | None = None
+    """Of all the others; None where it was written before it was kept."""
+
+    def checksum(self) -> str:
+        """SHA-256 of all that the manifest says but this."""
+        return json_checksum(self.model_dump(exclude={"manifest_sha256"}))
 
 
 def write_predictions(folder: Path | str, predictions: Predictions) -> Path:
@@ -281,7 +289,8 @@ def write_predictions(folder: Path | str, predictions: Predictions) -> Path:
         "ids": list(predictions.ids),
         "groups": list(map(str, predictions.groups)),
     }
-    return write_record(place / MANIFEST, record)
+    told = PredictionsRecord.model_validate(record)
+    return write_record(place / MANIFEST, {**record, "manifest_sha256": told.checksum()})
 
 
 def read_predictions(folder: Path | str, *, verify: bool = True) -> Predictions:
@@ -304,9 +313,21 @@ def read_predictions(folder: Path | str, *, verify: bool = True) -> Predictions:
         cure=_CURE,
         error=ManifestError,
     )
+    if record.manifest_sha256 not in (None, record.checksum()):
+        raise ManifestError(
+            f"{place / MANIFEST} is not what was written: its SHA-256 differs.\n{_CURE}"
+        )
     try:
         maps = np.load(place / MAPS, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError, SyntaxError, TypeError, OverflowError) as error:
+    except (
+        OSError,
+        ValueError,
+        EOFError,
+        SyntaxError,
+        TokenError,
+        TypeError,
+        OverflowError,
+    ) as error:
         raise EvaluationError(
             f"{place / MANIFEST} needs its maps beside it, but {MAPS} cannot be read ({error})."
         ) from error

@@ -7,6 +7,7 @@
 A row is appended under a lock, to a copy that replaces the file: readers see it whole, always.
 """
 
+import io
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ from typing import IO, Any
 
 import pandas as pd
 
-from workbench.datasets.files import whole_file
+from workbench.datasets.files import json_checksum, whole_file
 from workbench.errors import ManifestError
 from workbench.evaluation.score_records import ScoreRecord, read_scores
 from workbench.files import opened_once
@@ -91,17 +92,15 @@ class ResultsTable:
         ``attrs["definitions"]`` says what each metric is, ``attrs["design"]`` which columns are
         the cell's. Empty if nothing is finished.
         """
-        if not self.path.is_file():
+        if not self.path.exists():
             return pd.DataFrame({"key": pd.Series(dtype="str")})
-        with opened_once(self.path) as file:
-            return pd.read_parquet(file)
+        return _read_rows(self.path)
 
     def finished(self) -> set[str]:
         """Keys of the finished cells."""
-        if not self.path.is_file():
+        if not self.path.exists():
             return set()
-        with opened_once(self.path) as file:
-            return set(pd.read_parquet(file, columns=["key"])["key"])
+        return set(_read_rows(self.path)["key"])
 
     def record(self, key: str) -> ScoreRecord:
         """Counts of each image of one cell.
@@ -143,8 +142,7 @@ class ResultsTable:
                 "definitions": known | {n: s.definition for n, s in scores.items()},
                 "design": list(design),
             }
-            with whole_file(self.path) as unfinished:
-                frame.to_parquet(unfinished)
+            write_rows(frame, self.path)
 
     @contextmanager
     def claimed(self, key: str) -> Iterator[bool]:
@@ -192,6 +190,49 @@ class ResultsTable:
                     f"holds {name} {min(others)!r} for {row['task']!r}, and the new row has "
                     f"{row[name]!r}.\nName another table for the new split."
                 )
+
+
+def write_rows(frame: pd.DataFrame, path: Path) -> None:
+    """Write every row with a checksum of them all, whole or not at all."""
+    buffer = io.BytesIO()
+    frame.to_parquet(buffer)
+    frame = pd.read_parquet(buffer)  # types as they will be read: columns of None and 1 change
+    frame.attrs = {**frame.attrs, _SUM: _checksum(frame)}
+    with whole_file(path) as unfinished:
+        frame.to_parquet(unfinished, write_page_checksum=True)
+
+
+_SUM = "sha256"
+
+
+def _checksum(frame: pd.DataFrame) -> str:
+    return json_checksum(json.loads(frame.to_json(orient="split", double_precision=15)))
+
+
+def _read_rows(path: Path) -> pd.DataFrame:
+    """Every row of a table of results, each page compared with its checksum.
+
+    Raises:
+        ManifestError: If the file is damaged, or no table of results.
+    """
+    import pyarrow as pa
+
+    cure = "It is damaged or not ours: copy it again, or name another table."
+    try:
+        with opened_once(path) as file:
+            frame = pd.read_parquet(file, page_checksum_verification=True)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, pa.ArrowException) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise ManifestError(f"{path} is no table of results ({reason}).\n{cure}") from error
+    text = [name for name in ("key", "task", "finished") if name in frame.columns]
+    for name in text:
+        if not frame[name].map(lambda value: isinstance(value, str)).all():
+            raise ManifestError(f"{path} is no table of results: {name!r} must be text.\n{cure}")
+    if "key" not in frame.columns or frame["key"].duplicated().any():
+        raise ManifestError(f"{path} is no table of results: each row needs its own key.\n{cure}")
+    if frame.attrs.pop(_SUM, None) not in (None, _checksum(frame)):
+        raise ManifestError(f"{path} is not what was written: its SHA-256 differs.\n{cure}")
+    return frame
 
 
 def _n_groups(record: ScoreRecord) -> int:

@@ -1,6 +1,8 @@
 """What a tally counted, as one small file: from it every score comes back, image by image."""
 
 import json
+import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -8,11 +10,13 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
 
 from workbench.datasets.files import whole_file
 from workbench.errors import ManifestError
 from workbench.evaluation import definitions
 from workbench.evaluation.scores import AnyScore, Metric, RankingScore, Score
+from workbench.records import parse_record
 
 Kind = Literal["segmentation", "labels", "density"]
 FORM = 1
@@ -93,13 +97,34 @@ def read_scores(path: Path) -> ScoreRecord:
     """
     if not path.is_file():
         raise ManifestError(f"Scores of images must be at {path}, but there is no file.")
-    with np.load(path, allow_pickle=False) as file:
-        about = json.loads(str(file["about"]))
-        if about["format"] != FORM:
-            raise ManifestError(
-                f"Scores of images must be of format {FORM}, but {path} is of {about['format']!r}."
-            )
-        arrays = {n.removeprefix("counts_"): file[n] for n in file if n.startswith("counts_")}
-        groups = tuple(file["groups"].tolist()) if "groups" in file else None
-        images = tuple(file["images"].tolist())
-    return ScoreRecord(about["kind"], about["settings"], images, arrays, groups)
+    cure = "It is damaged: remove its row from the table and run the cell again."
+    try:
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
+            about = parse_record(
+                str(file["about"]), _About, source=path, what="counts of images", cure=cure,
+                error=ManifestError,
+            )  # fmt: skip
+            arrays = {n.removeprefix("counts_"): file[n] for n in file if n.startswith("counts_")}
+            groups = tuple(map(str, file["groups"].tolist())) if "groups" in file else None
+            images = tuple(map(str, file["images"].tolist()))
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error,
+            AttributeError, NotImplementedError) as error:  # fmt: skip
+        raise ManifestError(f"{path} holds no counts of images ({error}).\n{cure}") from error
+    if about.format != FORM:
+        raise ManifestError(
+            f"Scores of images must be of format {FORM}, but {path} is of {about.format!r}."
+        )
+    lengths = {len(images), *map(len, arrays.values()), *([] if groups is None else [len(groups)])}
+    if len(lengths) > 1:
+        raise ManifestError(f"{path} needs one row an image, but has {sorted(lengths)}.\n{cure}")
+    return ScoreRecord(about.kind, about.settings, images, arrays, groups)
+
+
+class _About(BaseModel):
+    """What a record of counts says of itself."""
+
+    model_config = ConfigDict(strict=True, extra="ignore")
+
+    format: int
+    kind: Kind
+    settings: dict[str, Any]

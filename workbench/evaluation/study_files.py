@@ -11,18 +11,20 @@
 The named studies are such files in the package: `workbench sweep --show protocols` prints one.
 """
 
+import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
 from workbench.catalog.document import Document, read_document
 from workbench.catalog.problems import dotted
-from workbench.errors import EvaluationError
+from workbench.errors import EvaluationError, WorkbenchError
 from workbench.evaluation.studies import (
     convergence_study,
     fraction_study,
@@ -34,7 +36,24 @@ from workbench.files import read_text
 from workbench.training.finetune_settings import FinetuneSettings
 
 _FOLDER = files("workbench") / "evaluation" / "named_studies"
-Seeds = int | list[int]
+Count = Annotated[int, Field(ge=1, le=10_000)]
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+Seeds = Count | Annotated[list[Seed], Field(min_length=1, max_length=10_000)]
+MAX_CELLS = 1_000_000
+"""Of a study; more are a slip of the pen, and would fill the memory before anything ran."""
+
+
+def _plain(value: Any) -> Any:
+    """Values that JSON holds: no dates, no NaN, no infinities; raises ValueError for others."""
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        raise ValueError("must be text, finite numbers, lists or mappings of these") from None
+    return value
+
+
+Plain = Annotated[Any, AfterValidator(_plain)]
+Options = Annotated[dict[str, Any], AfterValidator(_plain)]
 Fraction = Annotated[float, Field(gt=0, le=1)]
 
 
@@ -49,7 +68,7 @@ class StudyData(_Strict):
     """Entry of the data catalog."""
     scale: str = "demo"
     """Size of a campaign: "test", "demo", "small" or "full"."""
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Seed = 0
     """Of the campaign and of the split."""
     allow_leak: bool | None = None
     """Whether tiles may be in two parts; None: only of the simulated campaign."""
@@ -60,7 +79,7 @@ class EncoderPlan(_Strict):
 
     factory: str
     """As in `training.build_encoder`: "spectral_vit", "resnet", "ViTEncoder" ..."""
-    options: dict[str, Any] = {}
+    options: Options = {}
     """Its arguments, but for bands and image size, which are those of the task; a cell's options
     of the same name go before."""
 
@@ -74,7 +93,13 @@ class Protocols(_Strict):
     inits: list[str] = ["random", "moco", "dino", "mae"]
     protocols: list[str] = ["frozen", "adapter", "full"]
     seeds: Seeds = 5
-    options: dict[str, Any] = {}
+    options: Options = {}
+
+    def count(self) -> int:
+        """At most so many cells."""
+        return math.prod(map(len, (self.inits, self.protocols, _seeds(self.seeds)))) * sum(
+            map(len, self.tasks.values())
+        )
 
     def cells(self) -> list[StudyCell]:
         """List the cells."""
@@ -93,9 +118,16 @@ class Fractions(_Strict):
     inits: list[str]
     protocol: str = "frozen"
     fractions: list[Fraction] = [0.05, 0.1, 0.25, 0.5, 1.0]
-    draws: Annotated[int, Field(ge=1)] = 3
+    draws: Count = 3
     seeds: Seeds = 5
-    options: dict[str, Any] = {}
+    options: Options = {}
+
+    def count(self) -> int:
+        """At most so many cells."""
+        return (
+            math.prod(map(len, (self.encoders, self.inits, self.fractions, _seeds(self.seeds))))
+            * self.draws
+        )
 
     def cells(self) -> list[StudyCell]:
         """List the cells."""
@@ -112,10 +144,14 @@ class Convergence(_Strict):
     task: str
     encoders: dict[str, str]
     inits: list[str]
-    steps: Annotated[int, Field(ge=1)]
-    looks: Annotated[int, Field(ge=1)] = 10
+    steps: Annotated[int, Field(ge=1, le=10**9)]
+    looks: Count = 10
     seeds: Seeds = 5
-    options: dict[str, Any] = {}
+    options: Options = {}
+
+    def count(self) -> int:
+        """At most so many cells."""
+        return math.prod(map(len, (self.encoders, self.inits, _seeds(self.seeds))))
 
     def cells(self) -> list[StudyCell]:
         """List the cells."""
@@ -132,11 +168,15 @@ class Varied(_Strict):
     task: str
     encoder: str
     decoder: str
-    varied: dict[str, list[Any]]
+    varied: Annotated[dict[str, Annotated[list[Plain], Field(min_length=1)]], Field(max_length=32)]
     init: str = "random"
     protocol: str | None = None
     seeds: Seeds = 5
-    options: dict[str, Any] = {}
+    options: Options = {}
+
+    def count(self) -> int:
+        """At most so many cells."""
+        return math.prod(map(len, self.varied.values())) * len(_seeds(self.seeds))
 
     def cells(self) -> list[StudyCell]:
         """List the cells."""
@@ -158,7 +198,7 @@ class StudyFile(_Strict):
     checkpoints: str = "{init}/encoder.safetensors"
     """Where the weights of an init are, as a path in which the columns of a cell stand in braces;
     relative to the folder of checkpoints."""
-    settings: dict[str, Any] = {}
+    settings: Options = {}
     """Settings of all runs, as in `FinetuneSettings`: they become options of each cell, where a
     study's own options of the same name go before."""
     studies: Annotated[
@@ -177,17 +217,32 @@ class StudyFile(_Strict):
         """
         try:
             FinetuneSettings(**self.settings)
-        except TypeError as error:
-            raise EvaluationError(f"The settings of the study cannot be used: {error}.") from None
-        listed = (cell for study in self.studies for cell in study.cells())
-        told = (replace(c, options={**self.settings, **c.options}) for c in listed)
-        found = list(dict.fromkeys(told))
+            self._require_few()
+            listed = [cell for study in self.studies for cell in study.cells()]
+            found = list(dict.fromkeys(replace(c, options={**self.settings, **c.options})
+                                       for c in listed))  # fmt: skip
+        except (TypeError, ValueError) as error:
+            if isinstance(error, WorkbenchError):
+                raise
+            raise EvaluationError(
+                f"The settings of the study cannot be used: {str(error)[:300]}.\n"
+                "`workbench sweep --show protocols` prints a study that can be run."
+            ) from None
         if unknown := sorted({cell.encoder for cell in found} - set(self.encoders)):
             raise EvaluationError(
                 f"Each encoder of a study must be among `encoders`, but {unknown[0]!r} is not.\n"
                 f"There are: {', '.join(self.encoders)}."
             )
         return found
+
+    def _require_few(self) -> None:
+        """Count before listing: a product of long lists must not fill the memory."""
+        count = sum(study.count() for study in self.studies)
+        if count > MAX_CELLS:
+            raise EvaluationError(
+                f"A study may have {MAX_CELLS:,} cells, but this one has {count:,}.\n"
+                "Vary less, or give fewer seeds."
+            )
 
 
 def study_names() -> tuple[str, ...]:
@@ -227,7 +282,9 @@ def read_study(name_or_path: str | Path, changes: Mapping[str, Any] | None = Non
     document = read_document(text)
     if document.problems:
         raise EvaluationError("\n".join(p.line(name) for p in document.problems[:3]))
-    value = document.value if isinstance(document.value, dict) else {}
+    if not isinstance(document.value, dict):
+        raise EvaluationError(f"{name} must be a mapping of keys, as encoders and studies.")
+    value = document.value
     try:
         return StudyFile.model_validate(_changed(value, changes or {}))
     except ValidationError as error:
@@ -264,7 +321,7 @@ _WORDS = {"extra_forbidden": "unknown key", "missing": "the key is missing"}
 def _line(document: Document, details: ErrorDetails, name: str) -> str:
     """One thing that is wrong, with its place."""
     steps = details["loc"]
-    if steps[0] == "studies" and len(steps) > 2:
+    if steps and steps[0] == "studies" and len(steps) > 2:
         steps = (*steps[:2], *steps[3:])  # pydantic names the kind there, which is no key
     at = document.position(steps, of_key=details["type"] == "extra_forbidden")
     message = _WORDS.get(details["type"], details["msg"].replace("Input should be", "must be"))

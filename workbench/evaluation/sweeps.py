@@ -7,12 +7,13 @@ FOLDER/features/          of frozen encoders, each computed once
 FOLDER/data/              the simulated campaign, if there is one
 """
 
-import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from pydantic import RootModel
 
 from workbench.catalog import Catalog
 from workbench.datasets.files import file_checksum, whole_file, write_record
@@ -24,6 +25,7 @@ from workbench.evaluation.named_tasks import open_tasks
 from workbench.evaluation.results import ResultsTable
 from workbench.evaluation.study import CellNote, StudyCell, StudyReport, run_study
 from workbench.evaluation.study_files import StudyFile
+from workbench.records import read_record
 from workbench.training.encoders import require_factory
 from workbench.training.features import FeatureCache
 
@@ -107,13 +109,24 @@ def _require_same_encoders(
     found: dict[str, Any] = {name: p.model_dump() for name, p in study.encoders.items()}
     found |= {f"weights {path}": file_checksum(path) for path in sorted(paths)}
     told = folder / ENCODERS
-    before = json.loads(told.read_text("utf-8")) if told.is_file() else {}
+    before = _stored_encoders(told) if told.is_file() else {}
     if changed := [name for name in found if before.get(name, found[name]) != found[name]]:
         raise EvaluationError(
             f"{folder} holds results of another {changed[0]!r}: how it is made, or its weights, "
             "have changed since.\nName another folder, or another encoder."
         )
     write_record(told, {**before, **found})
+
+
+class _Encoders(RootModel[dict[str, Any]]):
+    """How each encoder of a folder of results is made, and the checksums of its weights."""
+
+
+def _stored_encoders(path: Path) -> dict[str, Any]:
+    cure = "It is damaged: name another folder, or restore it."
+    return read_record(
+        path, _Encoders, what="a record of encoders", cure=cure, error=EvaluationError
+    ).root
 
 
 def write_study(folder: Path, text: str) -> Path:

@@ -22,6 +22,7 @@ import numpy as np
 from workbench.errors import ManifestError
 from workbench.extraction.cutting import PARTIAL
 from workbench.extraction.manifest import manifest_note, read_manifest, write_manifest
+from workbench.extraction.schemas import write_checksums
 from workbench.extraction.shards import Compression, ShardWriter
 from workbench.extraction.store import STORE, PatchStore, StoreLayout, create_store, shard_path
 from workbench.geo.grid import PixelGrid
@@ -124,6 +125,7 @@ def geotiff_to_store(
         _write_shard(store, folder, layout, shard, rows)
     os.replace(store, extraction / STORE)
     shutil.rmtree(extraction / PARTIAL)
+    write_checksums(extraction, extraction / STORE)
     shutil.copyfile(folder / "rejected.parquet", extraction / "rejected.parquet")
     kept = table.drop(columns="file")
     write_manifest(kept, extraction / "manifest.parquet", kind="patches", note=note)

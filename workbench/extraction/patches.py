@@ -18,6 +18,7 @@ from workbench.extraction.journal import Journal, fingerprint
 from workbench.extraction.manifest import read_manifest, write_manifest
 from workbench.extraction.preparation import begin_or_go_on, remove_shards, shards_stand
 from workbench.extraction.resampling import AcrossZones
+from workbench.extraction.schemas import write_checksums
 from workbench.extraction.shards import Compression
 from workbench.extraction.sources import Bands
 from workbench.extraction.store import STORE, StoreLayout
@@ -286,6 +287,7 @@ def _finish(
         "lost_bands": dict(lost_bands),
         "rejected": len(rejected),
     }
+    write_checksums(out, out / STORE)
     write_manifest(rejected, out / REJECTED, kind="rejected", note=told)
     write_manifest(kept, out / MANIFEST, kind="patches", note=told)
     log.info(

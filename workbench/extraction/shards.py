@@ -90,18 +90,19 @@ class ShardWriter:
             os.replace(self.temporary, self.path)
 
 
-def read_index(path: Path, places: int) -> NDArray[np.uint64]:
+def read_index(path: Path, places: int, chunk_bytes: int | None = None) -> NDArray[np.uint64]:
     """Read where the chunks of a shard lie.
 
     Args:
         path: The shard; a file that is not there is a shard without chunks.
         places: Number of places in the shard.
+        chunk_bytes: What each chunk must have; None where chunks are compressed.
 
     Returns:
         (places, 2) offset and length in bytes; `EMPTY` twice where there is no chunk.
 
     Raises:
-        ManifestError: If the file is cut short or damaged.
+        ManifestError: If the file is cut short or damaged, or its index does not fit its length.
     """
     size = places * _NUMBER
     try:
@@ -111,26 +112,76 @@ def read_index(path: Path, places: int) -> NDArray[np.uint64]:
             data = file.read()
     except FileNotFoundError:
         return np.full((places, 2), EMPTY, dtype="<u8")
-    index = np.frombuffer(data[:size], dtype="<u8").reshape(-1, 2)
-    listed = index[index[:, 0] != EMPTY]
+    except OSError as error:
+        raise ManifestError(
+            f"A shard must be a readable file, but {path} is none ({error.strerror}).\n{_CURE}"
+        ) from None
     whole = len(data) == size + _CHECK and struct.unpack("<I", data[size:])[0] == crc32c(
         data[:size]
     )
-    if not whole or int(listed.sum(axis=1).max(initial=0)) > end - size - _CHECK:
+    if not whole:
         raise ManifestError(
-            f"A shard must end with its index of {places} places, but {path} does not.\n"
-            "It is cut short or damaged: remove its tile's file from the journal and extract again."
+            f"A shard must end with its index of {places} places, but {path} does not.\n{_CURE}"
         )
+    index = np.frombuffer(data[:size], dtype="<u8").reshape(-1, 2)
+    _require_fitting(path, index, end - size - _CHECK, chunk_bytes)
     return index
 
 
-def unpacked(data: bytes | memoryview, compression: Compression | None) -> bytes | memoryview:
-    """Undo a chunk's compression."""
+_CURE = "It is cut short or damaged: remove its tile's file from the journal and extract again."
+
+
+def _require_fitting(
+    path: Path, index: NDArray[np.uint64], length: int, chunk_bytes: int | None
+) -> None:
+    """Chunks must fill the bytes before the index, one after the other, without gap or overlap."""
+    is_empty = (index == EMPTY).all(axis=1)
+    listed = index[~is_empty]
+    listed = listed[np.argsort(listed[:, 0], kind="stable")]
+    inside = (listed <= length).all()  # before any sum, which could pass 2**64
+    ends = listed.sum(axis=1) if inside else np.zeros(len(listed), "<u8")
+    starts = np.concatenate([[0], ends[:-1]]).astype("<u8") if len(ends) else ends
+    last = int(ends[-1]) if len(ends) else 0
+    if not inside or last != length or not np.array_equal(starts, listed[:, 0]):
+        raise ManifestError(
+            f"The index of a shard must fit its {length:,} bytes of chunks, but that of {path} "
+            f"lists {len(listed)} chunks up to byte {int(listed.max(initial=0)):,}.\n{_CURE}"
+        )
+    if chunk_bytes is not None and len(listed) and (listed[:, 1] != chunk_bytes).any():
+        raise ManifestError(
+            f"A chunk of plain bytes must have {chunk_bytes:,} of them, but {path} lists one of "
+            f"{int(listed[listed[:, 1] != chunk_bytes][0, 1]):,}.\n{_CURE}"
+        )
+
+
+def unpacked(
+    data: bytes | memoryview, compression: Compression | None, size: int, path: Path
+) -> bytes | memoryview:
+    """Undo a chunk's compression.
+
+    Args:
+        data: The chunk as it is stored.
+        compression: How it was compressed.
+        size: Bytes that it must have; no more are allocated, whatever the chunk says.
+        path: The shard, for the message.
+
+    Raises:
+        ManifestError: If the chunk is damaged.
+    """
     if compression is None:
         return data
     from numcodecs import zstd  # type: ignore[import-untyped]  # zarr's own
 
-    return bytes(zstd.decompress(data))
+    room = np.empty(size, np.uint8)
+    try:
+        found = zstd.decompress(data, room)
+    except (RuntimeError, ValueError) as error:
+        raise ManifestError(
+            f"A chunk of {path} must be {size:,} bytes of zstd, but is damaged ({error}).\n{_CURE}"
+        ) from None
+    if len(memoryview(found)) != size:
+        raise ManifestError(f"A chunk of {path} must be {size:,} bytes of zstd.\n{_CURE}")
+    return room.tobytes()
 
 
 def _packed(array: NDArray[Any]) -> bytes:

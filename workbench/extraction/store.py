@@ -8,10 +8,10 @@ Any Zarr library reads it. `PatchStore` reads it faster: it takes a shard's inde
 the bytes of a patch, without copying them. docs/decisions/0007-patch-store.md has the reasons.
 """
 
-import json
 import math
 import mmap
 import warnings
+import zlib
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,7 +22,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.errors import ManifestError
+from workbench.extraction.schemas import (
+    CHECKSUMS,
+    ArrayMeta,
+    StoreRoot,
+    contract_from,
+    read_array_meta,
+    read_checksums,
+    read_root,
+    same_json,
+)
 from workbench.extraction.shards import EMPTY, LEVEL, Compression, read_index, unpacked
+from workbench.files import sha256_of
 from workbench.nodata import nodata_as
 from workbench.sensors import InputContract
 
@@ -36,6 +47,7 @@ QUALITY_BITS: dict[str, int] = {
 """Bits of the quality array: a pixel without data in a kept band, with a defective one, …"""
 
 _ALWAYS = ("wavelength_nm", "fwhm_nm", "x_offset", "y_offset")  # coordinates beside the places
+_OWN = ("_indexes", "_maps", "_compared")  # of one process
 _MAPS = 256  # shards mapped at a time; each holds a file descriptor
 
 
@@ -209,26 +221,40 @@ class PatchStore:
         """
         folder = Path(folder)
         self.path = folder / STORE if (folder / STORE).is_dir() else folder
-        meta = _metadata(self.path / "pixels")
-        told = _metadata(self.path)["attributes"].get("spectral_workbench", {})
-        if told.get("format") != FORMAT:
+        if not (self.path / "zarr.json").is_file():
+            raise ManifestError(
+                f"A patch store must hold {self.path / 'zarr.json'}, but it is not there.\n"
+                "Name the folder given to `extract_patches`."
+            )
+        self._sha256 = read_checksums(self.path.parent)
+        for name in ("zarr.json", "pixels/zarr.json", "quality/zarr.json"):
+            self._require_whole(name)
+        root = read_root(self.path / "zarr.json")
+        told = root.attributes.own
+        if told.format != FORMAT:
             raise ManifestError(
                 f"A patch store of format {FORMAT} is read here, but {self.path} has format "
-                f"{told.get('format')}.\nExtract again with this version."
+                f"{told.format}.\nExtract again with this version."
             )
-        self.contract = InputContract.from_dict(told["contract"])
+        meta = read_array_meta(self.path / "pixels" / "zarr.json")
+        quality = read_array_meta(self.path / "quality" / "zarr.json")
+        self.contract = contract_from(told.contract, self.path / "zarr.json")
         """How the numbers are to be read."""
-        self.shape: tuple[int, int, int] = tuple(meta["shape"][1:])
+        self._require_one_story(root, meta, quality)
+        self.shape: tuple[int, int, int] = (meta.shape[1], meta.shape[2], meta.shape[3])
         """(C, H, W) of a patch."""
-        self.dtype = np.dtype(meta["data_type"])
+        self.dtype = np.dtype(meta.data_type)
         """Type of the stored numbers."""
-        self.places: int = meta["shape"][0]
+        self.places: int = meta.shape[0]
         """Number of places, empty ones included."""
-        codecs = [c["name"] for c in meta["codecs"][0]["configuration"]["codecs"]]
-        self.compression: Compression | None = "zstd" if "zstd" in codecs else None
+        self.compression: Compression | None = "zstd" if meta.is_compressed else None
         """How chunks are compressed; None if they are plain bytes."""
-        self.shard_size: int = meta["chunk_grid"]["configuration"]["chunk_shape"][0]
+        self.shard_size: int = meta.chunk_grid.configuration.chunk_shape[0]
         """Places in a shard."""
+        self._bytes = {"pixels": meta.chunk_bytes, "quality": quality.chunk_bytes}
+        self.crc: NDArray[np.int64] | None = None
+        """(places,) CRC-32 of each patch's pixels from the manifest, -1 where unknown; with it,
+        a patch is compared once by each process that reads it. `open_patches` sets it."""
         self._forget()
 
     def __len__(self) -> int:
@@ -272,6 +298,8 @@ class PatchStore:
         Raises:
             ManifestError: If nothing is stored there.
         """
+        if not 0 <= place < self.places:
+            raise self._nothing(place)
         shard, slot = divmod(place, self.shard_size)
         offset, size = (int(v) for v in self._index("pixels", shard)[slot])
         if offset == EMPTY:
@@ -290,12 +318,66 @@ class PatchStore:
         if offset == EMPTY:
             raise self._nothing(place)
         data = memoryview(self._map(array, shard))[offset : offset + size]
-        return unpacked(data, self.compression)
+        found = unpacked(data, self.compression, self._bytes[array], self.shard_path(array, shard))
+        if array == "pixels" and self.crc is not None and place not in self._compared:
+            self._compare(place, found)
+        return found
+
+    def _compare(self, place: int, data: bytes | memoryview) -> None:
+        """Hold the bytes of a patch against the manifest's checksum, once."""
+        expected = -1 if self.crc is None else int(self.crc[place])
+        if expected >= 0 and zlib.crc32(data) != expected:
+            raise ManifestError(
+                f"The pixels at place {place} must be those of the manifest (CRC-32 "
+                f"{expected:08x}), but {self.shard_path('pixels', place // self.shard_size)} "
+                f"holds others ({zlib.crc32(data):08x}).\nIt is damaged: copy the store again, or "
+                "remove its tile's file from the journal and extract again."
+            )
+        self._compared.add(place)
+
+    def _require_whole(self, name: str) -> None:
+        """Compare a file of the store with its SHA-256, where one was kept."""
+        path = self.path / name
+        known = self._sha256.get(name)
+        if known is not None and path.is_file() and sha256_of(path) != known:
+            raise ManifestError(
+                f"{path} is not what was written: its SHA-256 differs from that in "
+                f"{CHECKSUMS}.\nIt is damaged: copy the store again, or extract again."
+            )
+
+    def _require_one_story(self, root: StoreRoot, meta: ArrayMeta, quality: ArrayMeta) -> None:
+        """Both arrays, the contract and the copies in the group's own file must agree."""
+        bands = len(self.contract.band_names)
+        problem = ""
+        if len(meta.shape) != 4 or meta.shape[1] != bands:
+            problem = f"pixels of {meta.shape} for {bands} bands"
+        elif quality.shape != [meta.shape[0], *meta.shape[2:]] or quality.data_type != "uint8":
+            problem = f"quality {quality.shape} {quality.data_type} for pixels {meta.shape}"
+        elif (
+            quality.chunk_grid.configuration.chunk_shape[0]
+            != (meta.chunk_grid.configuration.chunk_shape[0])
+        ):
+            problem = "pixels and quality in shards of different sizes"
+        elif quality.is_compressed != meta.is_compressed:
+            problem = "pixels and quality of different compression"
+        elif root.consolidated_metadata is not None:
+            copies = root.consolidated_metadata.metadata
+            for name in ("pixels", "quality"):
+                if not same_json(self.path / name / "zarr.json", copies.get(name)):
+                    problem = f"two descriptions of {name} that differ"
+        if problem:
+            raise ManifestError(
+                f"The descriptions of a patch store must agree, but {self.path} has {problem}.\n"
+                "It is damaged: copy the store again, or extract again."
+            )
 
     def _index(self, array: str, shard: int) -> NDArray[np.uint64]:
         found = self._indexes.get((array, shard))
         if found is None:
-            found = read_index(self.shard_path(array, shard), self.shard_size)
+            if array == "quality":
+                self._require_whole(self.shard_path(array, shard).relative_to(self.path).as_posix())
+            plain = self._bytes[array] if self.compression is None else None
+            found = read_index(self.shard_path(array, shard), self.shard_size, plain)
             self._indexes[array, shard] = found
         return found
 
@@ -319,9 +401,10 @@ class PatchStore:
     def _forget(self) -> None:
         self._indexes: dict[tuple[str, int], NDArray[np.uint64]] = {}
         self._maps: OrderedDict[tuple[str, int], mmap.mmap] = OrderedDict()
+        self._compared: set[int] = set()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {k: v for k, v in self.__dict__.items() if k not in ("_indexes", "_maps")}
+        return {k: v for k, v in self.__dict__.items() if k not in _OWN}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -331,15 +414,3 @@ class PatchStore:
 def shard_path(store: Path, array: str, shard: int) -> Path:
     """Give the file of a shard: the rest of its key is one 0 for each undivided axis."""
     return store / array / "c" / str(shard) / ("0/0/0" if array == "pixels" else "0/0")
-
-
-def _metadata(folder: Path) -> dict[str, Any]:
-    path = folder / "zarr.json"
-    try:
-        found: dict[str, Any] = json.loads(path.read_text())
-    except FileNotFoundError:
-        raise ManifestError(
-            f"A patch store must hold {path}, but it is not there.\n"
-            "Name the folder given to `extract_patches`."
-        ) from None
-    return found

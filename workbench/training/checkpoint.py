@@ -4,13 +4,15 @@ The card stands in the header of the weights' own file, so that the two cannot b
 more as JSON beside it, for people. No file is ever unpickled: what is not safetensors is refused.
 """
 
+import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from pydantic import BaseModel, ConfigDict, Field
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -18,13 +20,18 @@ from torch import Tensor, nn
 from workbench.datasets.files import whole_file, write_record
 from workbench.datasets.normalization import Normalizer
 from workbench.datasets.statistics import BandStatistics
-from workbench.errors import CheckpointError
+from workbench.errors import CheckpointError, ManifestError
+from workbench.extraction.schemas import contract_from
+from workbench.records import parse_record
 from workbench.sensors import InputContract
 from workbench.showing import Sheet, Shown, in_short
 from workbench.training.encoders import EncoderSpec
 
 FORMAT = 1
 _KEY = "workbench card"
+_SUM, _CARD_SUM = "workbench sha256", "workbench card sha256"
+"""SHA-256 of card and weights, and of the card alone, which is read without the weights."""
+_LARGEST_OPTION = 1_000_000  # of an encoder: bands, sides, widths
 
 
 @dataclass(frozen=True, repr=False)
@@ -95,10 +102,20 @@ class Card(Shown):
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Card":
-        """Read what `to_dict` gave."""
+        """Read what `to_dict` gave.
+
+        Raises:
+            CheckpointError: If a value is missing, of another type or out of its range.
+            ManifestError: The same of its contract or its statistics.
+        """
+        parse_record(
+            json.dumps(dict(values)), _Stored, source="The card", what="that of a checkpoint",
+            cure="It is damaged or of another version; copy the checkpoint again.",
+            error=CheckpointError,
+        )  # fmt: skip
         encoder, statistics = values["encoder"], values["statistics"]
         return cls(
-            contract=InputContract.from_dict(values["contract"]),
+            contract=contract_from(values["contract"], "The card"),
             encoder=None if encoder is None else EncoderSpec(**encoder),
             statistics=None if statistics is None else BandStatistics.from_dict(statistics),
             **{name: values[name] for name in _PLAIN},
@@ -115,6 +132,32 @@ def _images_in_words(contract: InputContract) -> str:
     spectrum = f" from {min(known):.0f} to {max(known):.0f} nm" if known else ""
     bands = len(contract.band_names)
     return f"{bands:,} bands{spectrum}, {contract.gsd_m:g} m, {contract.units}"
+
+
+class _Encoder(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    factory: str
+    options: dict[str, Any]
+
+
+class _Stored(BaseModel):
+    """What a card holds; what else a later version adds is left for it."""
+
+    model_config = ConfigDict(strict=True, extra="allow")
+
+    format: int
+    contract: dict[str, Any]
+    encoder: _Encoder | None
+    statistics: dict[str, Any] | None
+    method: str
+    recipe: dict[str, Any]
+    data: dict[str, Any]
+    metrics: dict[str, float]
+    steps: Annotated[int, Field(ge=0)]
+    seed: int | None
+    licence: str
+    versions: dict[str, str]
 
 
 _PLAIN = ("method", "recipe", "data", "metrics", "steps", "seed", "licence", "versions")
@@ -136,8 +179,9 @@ def save_checkpoint(
     state = encoder.state_dict() if isinstance(encoder, nn.Module) else encoder
     tensors = {name: t.detach().cpu().contiguous().clone() for name, t in state.items()}
     card_text = json.dumps(card.to_dict(), allow_nan=False)
+    known = {_KEY: card_text, _SUM: _checksum(card_text, tensors)}
     with whole_file(path) as unfinished:
-        save_file(tensors, unfinished, metadata={_KEY: card_text})
+        save_file(tensors, unfinished, metadata={**known, _CARD_SUM: _checksum(card_text, {})})
     write_record(path.with_suffix(".json"), card.to_dict())
     return path
 
@@ -181,6 +225,7 @@ def load_checkpoint(
             raise CheckpointError(
                 f"{path} does not say how its encoder was made.\nMake it, and give `encoder=`."
             )
+        _require_modest(card.encoder, state, path)
         encoder = card.encoder.build()
     _require_same_network(encoder, state, path)
     encoder.load_state_dict(state)
@@ -208,6 +253,21 @@ def require_weights(path: Path, state: Mapping[str, Tensor]) -> None:
         )
 
 
+def verify_checkpoint(path: str | Path) -> bool:
+    """Compare a checkpoint with its checksum, without making its network.
+
+    Returns:
+        Whether there was a checksum; checkpoints of 7acea7f and before have none.
+
+    Raises:
+        CheckpointError: If the file is damaged, or no checkpoint of ours.
+    """
+    path = Path(path)
+    _read(path, weights=True)
+    with safe_open(path, framework="pt") as file:
+        return _SUM in (file.metadata() or {})
+
+
 def _read(path: Path, *, weights: bool) -> tuple[dict[str, Tensor], Card]:
     if not path.is_file():
         raise CheckpointError(f"There is no checkpoint at {path}.")
@@ -221,23 +281,84 @@ def _read(path: Path, *, weights: bool) -> tuple[dict[str, Tensor], Card]:
         )
     try:
         with safe_open(path, framework="pt") as file:
-            found = (file.metadata() or {}).get(_KEY)
+            known = file.metadata() or {}
             names = file.keys() if weights else ()
             state = {name: file.get_tensor(name) for name in names}
-    except SafetensorError as error:
+    except (SafetensorError, OSError) as error:
         raise CheckpointError(
             f"{path} is not a whole safetensors file ({error}).\nIs it cut off? Copy it again."
         ) from error
-    try:
-        values = json.loads(found or "")
-        if values["format"] != FORMAT:
-            raise ValueError(f"format {values['format']!r}, not {FORMAT}")
-        return state, Card.from_dict(values)
-    except (ValueError, KeyError, TypeError) as error:
+    text = known.get(_KEY, "")
+    card = _card(text, path)
+    name, found = (_SUM, state) if weights else (_CARD_SUM, {})
+    if known.get(name) not in (None, _checksum(text, found)):
         raise CheckpointError(
-            f"{path} must have a card of this package in its header, but has none ({error!r}).\n"
-            "Published weights go through `load_published_weights`."
+            f"{path} is not what was written: the SHA-256 of its {'weights' if weights else 'card'}"
+            " differs from that in its header.\nIt is damaged: copy it again."
+        )
+    return state, card
+
+
+def _card(text: str, path: Path) -> Card:
+    """The card in the header of a file."""
+    cure = "Published weights go through `load_published_weights`."
+    try:
+        values = json.loads(text)
+        form = values["format"]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise CheckpointError(
+            f"{path} must have a card of this package in its header, but has none "
+            f"({error!r}).\n{cure}"
         ) from error
+    if form != FORMAT or isinstance(form, bool):
+        raise CheckpointError(
+            f"A card must be of format {FORMAT}, but that of {path} is of {str(form)[:40]!r}.\n"
+            "Read it with the version that wrote it, or train again."
+        )
+    try:
+        return Card.from_dict(values)
+    except (CheckpointError, ManifestError) as error:
+        raise CheckpointError(f"{path} has a damaged card. {error}") from error
+
+
+def _checksum(card_text: str, tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 of a card's text and of tensors with their names, types and shapes."""
+    found = hashlib.sha256(card_text.encode())
+    for name, tensor in sorted(tensors.items()):
+        found.update(f"\0{name}\0{tensor.dtype}\0{tuple(tensor.shape)}\0".encode())
+        found.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return found.hexdigest()
+
+
+def _require_modest(spec: EncoderSpec, state: Mapping[str, Tensor], path: Path) -> None:
+    """No network is built that is far larger than the weights that were stored of it."""
+
+    def numbers(value: object) -> Iterator[float]:
+        if isinstance(value, int | float):
+            yield value
+        for part in value if isinstance(value, list | tuple) else ():
+            yield from numbers(part)
+
+    size = spec.options.get("size")
+    depth = size[1] if isinstance(size, list) and len(size) == 3 else 0
+    width = size[0] if isinstance(size, list) and len(size) == 3 else 0
+    largest = max((max(t.shape, default=0) for t in state.values()), default=0)
+    above = [n for n in numbers(list(spec.options.values())) if not -1 <= n <= _LARGEST_OPTION]
+    bands, side = (spec.options.get(name) for name in ("bands", "image_size"))
+    tokens = spec.options.get("token_size")
+    if not isinstance(depth, int) or not isinstance(width, int) or above or depth > len(state):
+        told = str(above[0])[:20] if above else f"{depth!r} blocks of width {width!r}"
+    elif isinstance(bands, int) and bands > max(largest, 1):
+        told = f"{bands:,} bands"
+    elif isinstance(side, int) and isinstance(tokens, int) and side > max(largest, 1) * tokens:
+        told = f"images of {side:,} pixels"
+    else:
+        return
+    raise CheckpointError(
+        f"The encoder of a card must be that of its weights, but that of {path} has {told}, and "
+        f"the largest of {len(state)} stored tensors {largest:,}.\nIts card is damaged: copy it "
+        "again, or give `encoder=`."
+    )
 
 
 def _require_same_network(encoder: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from torch import nn
 
 from workbench import models
-from workbench.errors import CheckpointError
+from workbench.errors import CheckpointError, WorkbenchError
 from workbench.models import ResNetEncoder, ViTEncoder, ViTSize, WavelengthViT
 
 _FACTORIES = ("spectral_resnet50", "spectral_vit", "resnet", "vit", "wavelength_vit")
@@ -33,7 +33,9 @@ class EncoderSpec:
         factories = _factories()
         try:
             encoder = factories[self.factory](**self.options)
-        except TypeError as error:
+        except (TypeError, ValueError, RuntimeError, AssertionError, ArithmeticError) as error:
+            if isinstance(error, WorkbenchError):
+                raise
             raise CheckpointError(f"An encoder {self.factory} cannot be made: {error}.") from error
         setattr(encoder, _SPEC, self)
         return encoder

@@ -41,6 +41,14 @@ class FinetuneSettings:
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size", "eval_every", "neighbours"):
+            value = getattr(self, name)
+            whole = isinstance(value, int) and not isinstance(value, bool)
+            self._require(whole and value < 2**63, name, "a whole number")
+        for name in ("lr", "weight_decay", "warmup"):
+            value = getattr(self, name)
+            is_number = isinstance(value, int | float) and not isinstance(value, bool)
+            self._require(is_number and abs(value) < 1e300, name, "a finite number")
+        for name in ("steps", "batch_size", "eval_every", "neighbours"):
             self._require(getattr(self, name) >= 1, name, ">= 1")
         self._require(self.lr > 0, "lr", "> 0")
         self._require(self.weight_decay >= 0, "weight_decay", ">= 0")

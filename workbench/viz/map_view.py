@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from workbench.files import whole_file
 from workbench.viz.embed import OfflineView
 
 
@@ -22,5 +23,6 @@ class CoverageMap(OfflineView):
     def save(self, path: str | PathLike[str]) -> Path:
         """Write the page as one HTML file that needs no network."""
         path = Path(path)
-        path.write_text(self.page or "", encoding="utf-8")
+        with whole_file(path) as unfinished:
+            unfinished.write_text(self.page or "", encoding="utf-8")
         return path

@@ -8,16 +8,20 @@ here, and the votes of another comparison are refused.
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from workbench.datasets.files import json_checksum
 from workbench.errors import VoteError
-from workbench.files import opened_once, whole_file
+from workbench.files import opened_once, read_text, whole_file
+from workbench.records import parse_record
 
 FORMAT = "workbench-votes"
 VERSION = 1
@@ -25,6 +29,20 @@ COLUMNS = ("patch", "rater", "left", "choice", "preferred", "at", "seconds")
 """Of a table of votes: who was asked what, which model stood left, what was chosen, which model
 that prefers ("A", "B" or "tie"), when (UTC), and after how many seconds."""
 _PREFERENCE = {"A": 1.0, "tie": 0.5, "B": 0.0}
+
+
+_CURE = "Take what *Download votes* saved, or the Parquet file of the widget."
+
+
+def _known_time(text: str) -> str:
+    """A time that pandas can hold; raises ValueError for any other text."""
+    try:
+        is_time = not pd.isna(pd.to_datetime(text, utc=True, format="ISO8601"))
+    except (ValueError, OverflowError):
+        is_time = False
+    if not is_time:
+        raise ValueError("must be a time in ISO 8601")
+    return text
 
 
 @dataclass(frozen=True)
@@ -84,11 +102,17 @@ def write_votes(path: str | PathLike[str], votes: pd.DataFrame, comparison: str)
     import pyarrow.parquet as pq
 
     table = pa.Table.from_pandas(votes[list(COLUMNS)], preserve_index=False)
-    known = {b"format": FORMAT.encode(), b"comparison": comparison.encode()}
+    known = {
+        b"format": FORMAT.encode(),
+        b"version": str(VERSION).encode(),
+        b"comparison": comparison.encode(),
+        b"votes": str(len(votes)).encode(),
+        b"sha256": json_checksum(vote_records(votes[list(COLUMNS)])).encode(),
+    }
     table = table.replace_schema_metadata({**(table.schema.metadata or {}), **known})
     path = Path(path)
     with whole_file(path) as unfinished:
-        pq.write_table(table, unfinished)
+        pq.write_table(table, unfinished, write_page_checksum=True)
     return path
 
 
@@ -208,29 +232,83 @@ def _squared_distance(
     return (place[:, None] - place[None, :]) ** 2
 
 
+class _Vote(BaseModel):
+    """One vote as a file has it."""
+
+    model_config = ConfigDict(strict=True, extra="ignore", allow_inf_nan=False)
+
+    patch: str
+    rater: str
+    left: Literal["A", "B"]
+    choice: Literal["left", "right", "tie"]
+    preferred: Literal["A", "B", "tie"]
+    at: Annotated[str, AfterValidator(_known_time)]
+    seconds: Annotated[float, Field(ge=0)]
+
+
+class _File(BaseModel):
+    """A file of votes."""
+
+    model_config = ConfigDict(strict=True, extra="ignore")
+
+    format: Literal["workbench-votes"]
+    version: int
+    comparison: Annotated[str, Field(min_length=1)]
+    votes: list[_Vote]
+
+
 def _read_json(path: Path) -> tuple[str, list[dict[str, Any]]]:
-    try:
-        found = json.loads(path.read_text("utf-8-sig"))
-        if found["format"] != FORMAT or found["version"] != VERSION:
-            raise ValueError(f"format {found['format']!r}, version {found['version']!r}")
-        return str(found["comparison"]), list(found["votes"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise _no_votes(path, error) from error
+    if not path.is_file():
+        raise VoteError(f"There is no file of votes at {path}.\n{_CURE}")
+    return _checked(read_text(path, error=VoteError), path)
 
 
 def _read_parquet(path: Path) -> tuple[str, list[dict[str, Any]]]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    if not path.is_file():
+        raise VoteError(f"There is no file of votes at {path}.\n{_CURE}")
     try:
         with opened_once(path) as file:
-            table = pq.read_table(file)
+            table = pq.read_table(file, page_checksum_verification=True)
         metadata = table.schema.metadata or {}
         if metadata.get(b"format") != FORMAT.encode():
             raise ValueError("a Parquet file of something else")
+        text = {k.decode(): v.decode() for k, v in metadata.items() if k != b"ARROW:schema"}
+        rows = table.replace_schema_metadata(None).to_pylist()
     except (OSError, ValueError, pa.ArrowException) as error:
         raise _no_votes(path, error) from error
-    return metadata[b"comparison"].decode(), vote_records(table.to_pandas())
+    votes = [{k: v.isoformat() if isinstance(v, datetime) else v for k, v in row.items()}
+             for row in rows]  # fmt: skip
+    told = {"format": text["format"], "version": _whole(text.get("version", "1")), "votes": votes}
+    if (count := text.get("votes")) not in (None, str(len(votes))):
+        raise _no_votes(path, ValueError(f"it was written with {count} votes, not {len(votes)}"))
+    if not rows and list(table.column_names) != list(COLUMNS):
+        raise _no_votes(path, ValueError(f"its columns are {table.column_names}"))
+    comparison, checked = _checked(
+        json.dumps({**told, "comparison": text.get("comparison", "")}, default=str), path
+    )
+    if text.get("sha256") not in (None, json_checksum(checked)):
+        raise _no_votes(path, ValueError("its votes are not those that were written"))
+    return comparison, checked
+
+
+def _whole(text: str) -> int | str:
+    return int(text) if text.isdecimal() and len(text) < 10 else text
+
+
+def _checked(text: str, path: Path) -> tuple[str, list[dict[str, Any]]]:
+    """Hold a file of votes against its schema; give its comparison and votes."""
+    found = parse_record(
+        text, _File, source=path, what="a file of votes", cure=_CURE, error=VoteError
+    )
+    if found.version != VERSION:
+        raise VoteError(
+            f"Votes of version {VERSION} are read here, but {path} is of version {found.version}.\n"
+            "Read it with the workbench that wrote it."
+        )
+    return found.comparison, [vote.model_dump() for vote in found.votes]
 
 
 def vote_records(votes: pd.DataFrame) -> list[dict[str, Any]]:
@@ -240,7 +318,5 @@ def vote_records(votes: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _no_votes(path: Path, error: Exception) -> VoteError:
-    return VoteError(
-        f"A file of votes was expected, but {path} is none ({error}).\n"
-        "Take what *Download votes* saved, or the Parquet file of the widget."
-    )
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return VoteError(f"A file of votes was expected, but {path} is none ({reason}).\n{_CURE}")
