@@ -116,7 +116,7 @@ def comparison(_):
 
 def run(_=None):
     record = RunRecord(EVIL, EVIL, "chain.yaml", EVIL, "failed", {EVIL: EVIL})
-    record.steps = [StepRecord(EVIL, "01.ipynb", "failed", EVIL)]
+    record.steps = [StepRecord("01", "01.ipynb", "failed", EVIL)]
     return record
 
 

@@ -53,7 +53,8 @@ class RunSummary:
         return f"run {' '.join(filter(None, self.row()))}"
 
     def _repr_html_(self) -> str:
-        return html_table(("step", "status"), list(self.steps.items()), " ".join(self.row()[:4]))
+        caption = " ".join(filter(None, self.row()))
+        return html_table(("step", "status"), list(self.steps.items()), caption)
 
     def row(self) -> tuple[str, ...]:
         """The texts of `COLUMNS`."""
