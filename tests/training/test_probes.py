@@ -4,7 +4,13 @@ import pytest
 import torch
 from torch import nn
 
-from workbench.training.probes import ProbeTask, frozen_features, knn_score, linear_score
+from workbench.training.probes import (
+    ProbeTask,
+    frozen_features,
+    knn_score,
+    linear_score,
+    probe_baselines,
+)
 
 
 def planted(seed, *, apart, n=90, width=12, classes=3):
@@ -82,3 +88,48 @@ def test_a_class_for_each_image_is_asked_for():
         knn_score(x, y[:3], test, truth)
     with pytest.raises(ValueError, match="A probe needs one class"):
         linear_score(x[:0], y[:0], test, truth)
+
+
+class Clipped(nn.Module):
+    """BatchNorm, then values clipped to [-1, 1], then the mean and spread of each channel."""
+
+    def __init__(self, channels, norm):
+        super().__init__()
+        self.norm = nn.BatchNorm2d(channels) if norm else nn.Identity()
+
+    def forward(self, images):
+        values = self.norm(images).clamp(-1, 1)
+        return torch.cat([values.mean(dim=(2, 3)), values.std(dim=(2, 3))], dim=1)
+
+
+def patches_of_two_classes(*, level, texture, offset=0.0):
+    """Noise of 3 channels; the second class is `level` brighter and varies `texture` times more."""
+    generator = torch.Generator().manual_seed(0)
+    y = torch.arange(120) % 2
+    noise = torch.randn(120, 3, 16, 16, generator=generator)
+    noise = noise - noise.mean(dim=(2, 3), keepdim=True)
+    wobble = 0.05 * torch.randn(120, 3, 1, 1, generator=generator)
+    second = y[:, None, None, None]
+    x = offset + wobble + level * second + 0.3 * noise * (1 + (texture - 1) * second)
+    return ProbeTask(x[:60], y[:60], x[60:], y[60:])
+
+
+def test_mean_spectrum_sees_brightness_and_not_texture():
+    bright = probe_baselines(Clipped(3, False), patches_of_two_classes(level=1.0, texture=1.0))
+    assert list(bright) == ["mean spectrum", "random weights"]
+    assert bright["mean spectrum"].linear == bright["mean spectrum"].knn == 1
+    rough = probe_baselines(Clipped(3, False), patches_of_two_classes(level=0.0, texture=2.0))
+    assert rough["mean spectrum"].linear < 0.7
+    assert rough["random weights"].linear == 1
+
+
+def test_statistics_of_the_data_are_told_from_random_weights():
+    task = patches_of_two_classes(level=1.0, texture=1.0, offset=50.0)
+    encoder = Clipped(3, True).train()
+    before = {name: value.clone() for name, value in encoder.state_dict().items()}
+    scores = probe_baselines(encoder, task, batch_size=16)
+    assert scores["random weights"].linear == pytest.approx(task.chance)  # all clipped to 1
+    assert scores["random weights, BatchNorm of the data"].linear == 1
+    assert encoder.training
+    for name, value in encoder.state_dict().items():
+        torch.testing.assert_close(value, before[name], rtol=0, atol=0)

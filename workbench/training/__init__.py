@@ -7,7 +7,13 @@ from workbench.training.encoders import EncoderSpec, build_encoder, describe_enc
 from workbench.training.finetune import FinetuneResult, finetune
 from workbench.training.finetune_settings import FinetuneSettings
 from workbench.training.pretrain import PretrainResult, pretrain
-from workbench.training.probes import ProbeScores, ProbeTask, knn_score, linear_score
+from workbench.training.probes import (
+    ProbeScores,
+    ProbeTask,
+    knn_score,
+    linear_score,
+    probe_baselines,
+)
 from workbench.training.sentinel import CollapseSentinel, Finding
 from workbench.training.settings import PretrainSettings, recipe_views
 
@@ -31,6 +37,7 @@ __all__ = [
     "linear_score",
     "load_checkpoint",
     "pretrain",
+    "probe_baselines",
     "read_card",
     "recipe_views",
     "save_checkpoint",

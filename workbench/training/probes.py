@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from workbench.training.batchnorm import batchnorm_layers, with_statistics_of
+
 _TINY = 1e-12
 
 
@@ -57,6 +59,40 @@ class ProbeTask:
         test = frozen_features(encoder, self.test_images, batch_size=batch_size)
         parts = (train, self.train_classes, test, self.test_classes)
         return ProbeScores(knn_score(*parts), linear_score(*parts))
+
+
+def mean_spectrum(images: Tensor) -> Tensor:
+    """Average the pixels of each image: (N, C, H, W) to (N, C), features without a network."""
+    return images.mean(dim=(2, 3))
+
+
+def probe_baselines(
+    untrained: nn.Module, task: ProbeTask, *, batch_size: int = 64
+) -> dict[str, ProbeScores]:
+    """Score what pretraining has to beat: the mean spectrum, and the network with random weights.
+
+    A network with BatchNorm is scored a third time, with the statistics of its layers taken from
+    the training part: much of what pretraining seems to gain is often this alone.
+
+    Args:
+        untrained: The encoder before pretraining, (B, C, H, W) to (B, D); it is left as it was.
+        task: The labelled set; its test part gives no statistics.
+        batch_size: Images at once.
+
+    Returns:
+        Scores by name: "mean spectrum", "random weights", and where there is BatchNorm "random
+        weights, BatchNorm of the data".
+    """
+    means = mean_spectrum(task.train_images.float()), mean_spectrum(task.test_images.float())
+    parts = (means[0], task.train_classes, means[1], task.test_classes)
+    scores = {
+        "mean spectrum": ProbeScores(knn_score(*parts), linear_score(*parts)),
+        "random weights": task(untrained, batch_size=batch_size),
+    }
+    if batchnorm_layers(untrained):
+        twin = with_statistics_of(untrained, task.train_images, batch_size=batch_size)
+        scores["random weights, BatchNorm of the data"] = task(twin, batch_size=batch_size)
+    return scores
 
 
 def frozen_features(
