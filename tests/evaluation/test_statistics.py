@@ -32,6 +32,20 @@ def test_p_is_floored_by_groups_and_not_by_draws(n):
     assert found.is_tie == (n < 6)
 
 
+def test_a_claim_needs_the_p_value_and_the_interval():
+    """All six groups gain, so p = 2 / 2 ** 6; one gains ten times the others, so 0 is within."""
+    found = paired_bootstrap([0.1, 0.1, 0.1, 0.1, 0.1, 1.0], np.zeros(6), rng=seeded())
+    assert found.p_value == 2 / 2**6
+    assert found.claims
+    assert found.low < 0 < found.high
+    assert found.better == "tie"
+    assert "tied, as the interval holds zero (a claim needs p and interval)" in str(found)
+    even = paired_bootstrap([0.1, 0.9, 0.2, 0.95, 0.15, 0.99], np.zeros(6), rng=seeded())
+    assert even.p_value == 2 / 2**6
+    assert even.better == "a"
+    assert "a claim needs" not in str(even)
+
+
 def test_drawn_swaps_count_the_difference_as_it_is():
     """No drawn swap of 40 groups is as extreme, so p = 1 / (1 + draws): never 0."""
     base = seeded().random(40)

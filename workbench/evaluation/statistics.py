@@ -112,6 +112,8 @@ class PairedDifference:
         if self.p_holm is not None:
             p += f", corrected {self.p_holm:.3g}"
         said = {"a": "a is better", "b": "b is better", "tie": "tied"}[self.better]
+        if self.claims and self.is_tie and self.p_corrected <= 1 - self.level + _SAME:
+            said += ", as the interval holds zero (a claim needs p and interval)"
         more = f"; {self.warning}" if self.warning else ""
         return f"{self.difference:+.4f}{ends}, {p}, {self.n_groups} groups: {said}{more}"
 
