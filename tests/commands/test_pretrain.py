@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from tests.made_campaign import small_patches
 from workbench.__main__ import app
 from workbench.datasets import POLICIES, PairPolicy, open_patches
-from workbench.errors import CheckpointError, ManifestError, TrainingError
+from workbench.errors import CheckpointError, ManifestError, MethodError, TrainingError
 from workbench.evaluation.study_files import study_text
 
 
@@ -52,12 +52,12 @@ def test_a_run_from_the_shell_goes_on(run, patches, tmp_path):
 def test_wrong_words_are_told(run, patches, tmp_path):
     for option, value, message in (
         ("-s", "speed=1", "There is no setting 'speed'"),
-        ("-m", "warp=9", "The method mae cannot be made"),
+        ("-m", "warp=9", "The method 'mae' has no option 'warp'"),
         ("-v", "local=9", "The views cannot be made"),
         ("-s", "epochs", "An option must be NAME=VALUE"),
     ):
         found = run(*words(patches, tmp_path, option, value))
-        assert isinstance(found.exception, TrainingError)
+        assert isinstance(found.exception, TrainingError | MethodError)
         assert str(found.exception).startswith(message)
     missing = run(*words(tmp_path / "nothing", tmp_path))
     assert isinstance(missing.exception, ManifestError)

@@ -37,7 +37,7 @@ def simulated_footprints(n_tiles: int = 11_636, *, seed: int = 0) -> list[Tile]:
     Example:
         >>> tiles = simulated_footprints(5, seed=1)
         >>> tiles[0].id, tiles[0].crs
-        ('SIM-DT00000-1', 'EPSG:32631')
+        ('SIM-DT00000-1', 'EPSG:32632')
     """
     rng = np.random.default_rng(seed)
     tiles: list[Tile] = []

@@ -32,6 +32,7 @@ _KEY = "workbench card"
 _SUM, _CARD_SUM = "workbench sha256", "workbench card sha256"
 """SHA-256 of card and weights, and of the card alone, which is read without the weights."""
 _LARGEST_OPTION = 1_000_000  # of an encoder: bands, sides, widths
+_SURELY_BANDS, _SURELY_PIXELS = 10_000, 2_048  # what a real encoder may have, whatever its weights
 
 
 @dataclass(frozen=True, repr=False)
@@ -348,9 +349,11 @@ def _require_modest(spec: EncoderSpec, state: Mapping[str, Tensor], path: Path) 
     tokens = spec.options.get("token_size")
     if not isinstance(depth, int) or not isinstance(width, int) or above or depth > len(state):
         told = str(above[0])[:20] if above else f"{depth!r} blocks of width {width!r}"
-    elif isinstance(bands, int) and bands > max(largest, 1):
+    elif isinstance(bands, int) and bands > max(largest, _SURELY_BANDS):
         told = f"{bands:,} bands"
-    elif isinstance(side, int) and isinstance(tokens, int) and side > max(largest, 1) * tokens:
+    elif isinstance(side, int) and isinstance(tokens, int) and side > max(
+        largest * tokens, _SURELY_PIXELS
+    ):
         told = f"images of {side:,} pixels"
     else:
         return
