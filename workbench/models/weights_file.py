@@ -206,14 +206,21 @@ def _harmless() -> list[Any]:
         *((rebuilt, f"numpy.{core}.multiarray._reconstruct") for core in ("_core", "core")),
         (codecs.encode, "_codecs.encode"),  # bytes of a scalar
         *((_Values, name) for name in tables),
-        *(getattr(collections, name) for name in ("Counter", "defaultdict", "OrderedDict")),
+        *(getattr(collections, name) for name in ("Counter", "OrderedDict")),
+        (_plain_table, "collections.defaultdict"),  # torch fills no table of that class
         *((pathlib.PurePosixPath, f"pathlib.{name}") for name in ("PosixPath", "PurePosixPath")),
         *((pathlib.PureWindowsPath, f"pathlib.{n}") for n in ("WindowsPath", "PureWindowsPath")),
         datetime.datetime,
         datetime.date,
         datetime.timedelta,
+        datetime.timezone,
         list, dict, set, frozenset, slice,
     ]  # fmt: skip
+
+
+def _plain_table(*_: object) -> dict[Any, Any]:
+    """Stand in for a table with defaults: an empty one, which is filled next."""
+    return {}
 
 
 def _read(path: Path) -> Any:

@@ -351,8 +351,10 @@ def _require_modest(spec: EncoderSpec, state: Mapping[str, Tensor], path: Path) 
         told = str(above[0])[:20] if above else f"{depth!r} blocks of width {width!r}"
     elif isinstance(bands, int) and bands > max(largest, _SURELY_BANDS):
         told = f"{bands:,} bands"
-    elif isinstance(side, int) and isinstance(tokens, int) and side > max(
-        largest * tokens, _SURELY_PIXELS
+    elif (
+        isinstance(side, int)
+        and isinstance(tokens, int)
+        and side > max(largest * tokens, _SURELY_PIXELS)
     ):
         told = f"images of {side:,} pixels"
     else:

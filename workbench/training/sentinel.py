@@ -191,7 +191,9 @@ class CollapseSentinel:
         self._looks += 1
         numbers = {name: float(value) for name, value in diagnostics.items() if _is_scalar(value)}
         symptoms = self._of_embeddings(embeddings) | self._of_method(numbers)
-        symptoms |= self._of_projections(projections) | self._of_chance(float(loss), numbers)
+        symptoms |= self._of_projections(projections) | self._of_chance(
+            float(torch.as_tensor(loss).detach()), numbers
+        )
         judged = self._looks > self.limits.warm_up
         for kind in set(self._in_a_row) - set(symptoms):
             del self._in_a_row[kind]
