@@ -18,7 +18,7 @@ BANDS, SIDE, GSD, SHARD = 6, 8, 30.0, 16
 
 
 def write_extraction(folder, locations, *, dates=2, spoilt=()):
-    """Locations of two classes by turns; NaN pixels in those that are spoilt."""
+    """Locations of two classes by turns; numbers too large to compute with in the spoilt ones."""
     names = [f"B{n:03d}" for n in range(1, 1 + 20 * BANDS, 20)]
     contract = sensor("enmap").contract(names)
     rng = np.random.default_rng(0)
@@ -30,7 +30,7 @@ def write_extraction(folder, locations, *, dates=2, spoilt=()):
     ).astype(np.float32)
     for row, (i, _) in enumerate(rows):
         if i in spoilt:
-            pixels[row] = np.inf
+            pixels[row] = 3e38
     places = -(-len(rows) // SHARD) * SHARD
     create_store(folder / STORE, StoreLayout(places, SIDE, "float32", SHARD, contract))
     for shard in range(places // SHARD):

@@ -183,6 +183,7 @@ def save_checkpoint(
     known = {_KEY: card_text, _SUM: _checksum(card_text, tensors)}
     with whole_file(path) as unfinished:
         save_file(tensors, unfinished, metadata={**known, _CARD_SUM: _checksum(card_text, {})})
+        _sort_metadata(unfinished)
     write_record(path.with_suffix(".json"), card.to_dict())
     return path
 
@@ -320,6 +321,21 @@ def _card(text: str, path: Path) -> Card:
         return Card.from_dict(values)
     except (CheckpointError, ManifestError) as error:
         raise CheckpointError(f"{path} has a damaged card. {error}") from error
+
+
+def _sort_metadata(path: Path) -> None:
+    """Put the metadata of a safetensors file into the order of their names, in place.
+
+    safetensors writes them in an order that differs from one call to the next.
+    """
+    with path.open("r+b") as file:
+        size = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(size))
+        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+        text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+        if len(text) <= size:  # the tensors' places are counted from the header's end
+            file.seek(8)
+            file.write(text.ljust(size))
 
 
 def _checksum(card_text: str, tensors: Mapping[str, Tensor]) -> str:
