@@ -61,7 +61,7 @@ def require_values(network: nn.Module, forward: Callable[[], object], *, cure: s
 def with_statistics_of(network: nn.Module, images: Tensor, *, batch_size: int = 64) -> nn.Module:
     """Copy a network and set its BatchNorm statistics to those of some images; weights stay.
 
-    Half of what pretraining seems to gain over random weights is often this alone. Each layer gets
+    Such statistics alone may move the scores of random weights. Each layer gets
     the mean over all batches of their moments, with the layers before it normalising by the batch.
 
     Args:

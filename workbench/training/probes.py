@@ -72,7 +72,7 @@ def probe_baselines(
     """Score what pretraining has to beat: the mean spectrum, and the network with random weights.
 
     A network with BatchNorm is scored a third time, with the statistics of its layers taken from
-    the training part: much of what pretraining seems to gain is often this alone.
+    the training part, which alone may move the scores.
 
     Args:
         untrained: The encoder before pretraining, (B, C, H, W) to (B, D); it is left as it was.
