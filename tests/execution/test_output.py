@@ -65,7 +65,7 @@ def test_outputs_that_are_no_text_are_limited_too_and_kept_beside_the_log(write_
     kept = [out for out in outputs(run, -2) if "data" in out]
     values = [out["data"]["text/html"] for out in [*kept, *map(json.loads, left)]]
     assert values == [f"<b>{n}</b>" for n in range(2100)]
-    assert record.cells[-1].left_out == "1 outputs are only in logs/a.outputs-4.jsonl"
+    assert str(record.cells[-1].left_out).startswith("1 outputs are only in logs/a.outputs-")
     assert (run / "notebooks" / "a.ipynb").stat().st_size < 2_000_000
 
 
